@@ -1,0 +1,46 @@
+# Two commands to begin with: `make demo` and `make test`. Everything is installed into .venv, nothing outside this folder.
+SHELL := /bin/bash
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: help setup demo test lint bench docs lock clean
+
+help:  ## show this
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+setup: .venv/.ok  ## build .venv with the locked packages
+
+.venv/.ok: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	@echo "Installing the locked packages into .venv …"
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install -q --disable-pip-version-check uv==0.13.9
+	@$(BIN)/uv pip install -q --python $(BIN)/python --require-hashes -r requirements.lock
+	@$(BIN)/uv pip install -q --python $(BIN)/python --no-deps -e .
+	@touch $@
+
+SECONDS_OF_DEMO := $(if $(SECONDS_TO_RUN),--seconds $(SECONDS_TO_RUN))
+demo: .venv/.ok  ## trade as two users on the paper venue and watch the events (Ctrl-C ends it)
+	@$(BIN)/oddswire demo $(SECONDS_OF_DEMO)
+
+test: .venv/.ok  ## run the tests
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: .venv/.ok  ## style, types, layers
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check -q .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
+	@! grep -nE 'https?://' requirements.lock || { echo "requirements.lock names a host"; exit 1; }
+
+bench: .venv/.ok  ## measure on this machine (about a minute)
+	@$(BIN)/python -m bench $(ARGS)
+
+docs: .venv/.ok  ## build the documentation into site/
+	@$(BIN)/zensical build -q
+
+lock: .venv/.ok
+	@$(BIN)/uv export -q --no-emit-project --format requirements.txt --no-header -o requirements.lock
+
+clean:  ## remove .venv and everything built
+	rm -rf .venv site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,1 @@
+"""Who owns what: double entry, pure."""

@@ -1,0 +1,222 @@
+"""Dispatch: carries committed orders and cancels to their venues, once, and records what comes back.
+
+An order has a sending mark from its first commit: this node, and a deadline. It is written to the venue at most once,
+by the node that committed it and only before the deadline; everybody else asks the venue instead (see `reconcile`).
+"""
+
+import asyncio
+from collections.abc import Coroutine, Mapping
+
+import structlog
+
+from oddswire.clock import Clock
+from oddswire.errors import Denied, Unavailable
+from oddswire.events import Source
+from oddswire.orders import recording, records
+from oddswire.orders.order import Order
+from oddswire.orders.recording import Recorded
+from oddswire.store.base import Store, Tx
+from oddswire.streams import log
+from oddswire.venues.base import Account, Evidence, NoAnswer, OrderRequest, Venue, VenueRejected
+
+_logger = structlog.get_logger("oddswire.dispatch")
+
+
+class Dispatch:
+    """What is on its way to the venues from this node; `node` is its name in sending marks."""
+
+    def __init__(self, store: Store, venues: Mapping[str, Venue], clock: Clock, node: str) -> None:
+        self._store = store
+        self._venues = venues
+        self._clock = clock
+        self.node = node
+        self._answers: dict[str, asyncio.Future[Order]] = {}
+        self._sending: set[str] = set()
+        self._canceling: set[str] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def answer(self, order_id: str) -> "asyncio.Future[Order]":
+        """Return a future of the order as it is once the venue has been heard on it; shield it, it is shared."""
+        future = self._answers.get(order_id)
+        if future is None:
+            future = self._answers[order_id] = asyncio.get_running_loop().create_future()
+        return future
+
+    def is_sending(self, order_id: str) -> bool:
+        """Tell whether this node is waiting for the venue's own answer to that order."""
+        return order_id in self._sending
+
+    def send(self, account: Account, order: Order) -> None:
+        """Send a committed order, now, in the background."""
+        started = self._clock.monotonic()
+        left = (order.mark_deadline - self._clock.now()) / 1000
+        self._sending.add(order.order_id)
+        self._spawn(self._send(account, order, started + left))
+
+    def send_cancel(self, account: Account, order: Order) -> None:
+        """Send the cancel of an order that wants one, in the background; waits until the venue has the order."""
+        if order.venue_order_id is None or order.finished or order.order_id in self._canceling:
+            return
+        self._canceling.add(order.order_id)
+        self._spawn(self._send_cancel(account, order, order.venue_order_id))
+
+    async def record(self, venue: str, evidence: Evidence, source: Source) -> Recorded:
+        """Merge evidence into our books, in one unit; then answer those who wait and send the cancels it allows.
+
+        Raises:
+            Unavailable: nothing was stored.
+        """
+
+        def unit(tx: Tx) -> Recorded:
+            return recording.record(tx, self._store.history_id, venue, evidence, self._clock, source)
+
+        recorded = await self._store.write(unit)
+        if recorded.correction:
+            _logger.warning(
+                "balance_corrected", venue=venue, user=evidence.account.user, millionths=recorded.correction
+            )
+        for order in recorded.orders:
+            self._settled(order)
+            if order.cancel_wanted and not order.finished:
+                self.send_cancel(evidence.account, order)
+        return recorded
+
+    async def reject(self, order: Order, reason: str) -> Order:
+        """Record that the venue never had an order; one that it has been heard on meanwhile stays as it is."""
+
+        def unit(tx: Tx) -> Order:
+            return self._change(tx, order.order_id, reason)
+
+        stored = await self._store.write(unit)
+        self._settled(stored)
+        return stored
+
+    async def unconfirm(self, order: Order) -> Order:
+        """Record that the venue has not answered in time, unless it just has."""
+
+        def unit(tx: Tx) -> Order:
+            return self._change(tx, order.order_id, None)
+
+        stored = await self._store.write(unit)
+        self._settled(stored)
+        return stored
+
+    async def list_market(self, venue: str, app_id: str, market_id: str) -> None:
+        """Ask a venue for a market and keep what it says.
+
+        Raises:
+            Denied: `unknown_market`.
+            Unavailable: `venue_unavailable`.
+        """
+        try:
+            market = await self._venues[venue].market(app_id, market_id)
+        except NoAnswer as fault:
+            raise Unavailable("venue_unavailable", f"{venue} does not answer: {fault}") from fault
+        if market is None:
+            raise Denied("unknown_market", f"{venue} has no market {market_id!r}.", path="$.marketId")
+        found = market
+        await self._store.write(lambda tx: records.save_listing(tx, app_id, venue, found))
+
+    async def stop(self) -> None:
+        """Drop what is under way; start-up asks the venues what became of it."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    # ---- one order's way
+
+    async def _send(self, account: Account, order: Order, deadline: float) -> None:
+        try:
+            if self._clock.monotonic() >= deadline:
+                await self.reject(order, "not_sent")
+                return
+            evidence = await self._venues[order.venue].place(account, _request(order))
+            await self.record(order.venue, evidence, "venue")
+        except VenueRejected as said:
+            await self.reject(order, said.code)
+        except NoAnswer as fault:
+            _logger.warning("venue_did_not_answer", venue=order.venue, order=order.order_id, fault=str(fault))
+            await self.unconfirm(order)
+        finally:
+            self._sending.discard(order.order_id)
+
+    async def _send_cancel(self, account: Account, order: Order, venue_order_id: str) -> None:
+        try:
+            evidence = await self._venues[order.venue].cancel(account, venue_order_id)
+            await self.record(order.venue, evidence, "venue")
+        except VenueRejected as said:
+            await self._refuse_cancel(order.order_id, said.code)
+        except NoAnswer as fault:
+            # the wish is stored: the next check sends it again
+            _logger.warning("venue_did_not_answer", venue=order.venue, order=order.order_id, fault=str(fault))
+        finally:
+            self._canceling.discard(order.order_id)
+
+    async def _refuse_cancel(self, order_id: str, reason: str) -> None:
+        def unit(tx: Tx) -> None:
+            order = _stored(tx, order_id)
+            if not order.cancel_wanted:
+                return
+            stream = log.by_id(tx, order.stream_id)
+            assert stream is not None
+            opened, telling = recording.begin(tx, stream, order.venue, self._clock, "venue")
+            telling.refuse_cancel(order, reason)
+            telling.finish()
+            records.save(tx, self._store.history_id, opened, telling)
+
+        await self._store.write(unit)
+
+    def _change(self, tx: Tx, order_id: str, reject_for: str | None) -> Order:
+        """Reject a `pending` or `unconfirmed` order for a reason, or unconfirm a `pending` one (None)."""
+        order = _stored(tx, order_id)
+        if order.status not in ("pending", "unconfirmed") or (reject_for is None and order.status != "pending"):
+            return order
+        stream = log.by_id(tx, order.stream_id)
+        assert stream is not None
+        opened, telling = recording.begin(tx, stream, order.venue, self._clock, "venue")
+        order = recording.open_order(tx, opened, telling, order)
+        if reject_for is None:
+            telling.unconfirm(order)
+        else:
+            telling.reject(order, reject_for)
+        telling.finish()
+        records.save(tx, self._store.history_id, opened, telling)
+        return order
+
+    def _settled(self, order: Order) -> None:
+        future = self._answers.pop(order.order_id, None)
+        if future is not None and not future.done():
+            future.set_result(order)
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (fault := task.exception()) is not None:
+            # the order stays `pending` or wanting its cancel: the reconciler's next check takes it up
+            _logger.error("dispatch_failed", exc_info=fault)
+
+
+def _stored(tx: Tx, order_id: str) -> Order:
+    order = records.order_by_id(tx, order_id)
+    if order is None:
+        raise LookupError(f"order {order_id} is not stored")
+    return order
+
+
+def _request(order: Order) -> OrderRequest:
+    return OrderRequest(
+        ref=order.order_id,
+        market_id=order.market_id,
+        outcome_id=order.outcome_id,
+        side=order.side,
+        price=order.price,
+        size=order.size,
+        time_in_force=order.time_in_force,
+        expires_at=order.expires_at,
+        post_only=bool(order.post_only),
+        deadline=order.mark_deadline,
+    )

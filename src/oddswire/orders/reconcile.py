@@ -1,0 +1,214 @@
+"""Reconciling: asking the venues what really happened, and recording it.
+
+Three things make it ask: a venue's stream woke us about an account, an order that nobody has been heard on, and its own
+slow sweep over every account, which finds what a stream has lost. Start-up is the same work: everything is asked once.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from typing import NamedTuple
+
+import structlog
+
+from oddswire.clock import Clock
+from oddswire.errors import Unavailable
+from oddswire.events import Source
+from oddswire.orders import records
+from oddswire.orders.dispatch import Dispatch
+from oddswire.orders.order import Order
+from oddswire.store.base import Store, Tx
+from oddswire.streams import log
+from oddswire.venues.base import Account, Evidence, Market, NoAnswer, Venue, Wake
+
+_logger = structlog.get_logger("oddswire.reconcile")
+CHECK_SECONDS = 1.0
+SWEEP_SECONDS = 60.0
+AT_ONCE = 16
+"""How many accounts of a venue are read at the same time."""
+_PAGE = 500
+
+
+class _AccountRow(NamedTuple):
+    stream_id: int
+    app_id: str
+    user_id: str
+    cursor: int | None
+
+
+class Reconciler:
+    """One venue's reconciler; `run` it as a task, cancel it to stop."""
+
+    def __init__(self, store: Store, name: str, venue: Venue, clock: Clock, dispatch: Dispatch) -> None:
+        self._store = store
+        self._name = name
+        self._venue = venue
+        self._clock = clock
+        self._dispatch = dispatch
+        self._dirty: dict[Account, Source] = {}
+        self._reading: set[Account] = set()
+        self._cursors: dict[Account, int] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._room = asyncio.Event()
+        self._room.set()
+
+    async def run(self) -> None:
+        """Follow the venue until cancelled."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._listen())
+                group.create_task(self._repeat(self._check, CHECK_SECONDS))
+                group.create_task(self._repeat(self.sweep, SWEEP_SECONDS))
+        finally:
+            for task in self._tasks:
+                task.cancel()
+
+    async def sweep(self) -> None:
+        """Ask about every account of this venue."""
+        after = 0
+        while True:
+            rows = await self._store.read(self._accounts_after(after))
+            for row in rows:
+                self._mark(Account(row.app_id, row.user_id), "reconciled")
+            if len(rows) < _PAGE:
+                return
+            after = rows[-1].stream_id
+            await self._room.wait()
+
+    async def level(self) -> None:
+        """Return once nothing that has been noticed so far waits to be asked."""
+        await self._idle.wait()
+
+    # ---- what wakes us
+
+    async def _listen(self) -> None:
+        async for wake in self._venue.wakes():
+            try:
+                await self._hear(wake)
+            except (NoAnswer, Unavailable) as fault:
+                _logger.warning("wake_lost", venue=self._name, fault=str(fault))
+
+    async def _hear(self, wake: Wake) -> None:
+        if wake.markets:
+            await self._list_markets()
+        elif wake.account is None:
+            await self.sweep()
+        elif wake.cursor is None or self._cursors.get(wake.account, -1) < wake.cursor:
+            self._mark(wake.account, "venue")
+
+    def _mark(self, account: Account, source: Source) -> None:
+        if self._dirty.get(account) != "venue":
+            self._dirty[account] = source
+        self._idle.clear()
+        if len(self._dirty) >= _PAGE:
+            self._room.clear()
+        self._start()
+
+    def _start(self) -> None:
+        for account in list(self._dirty):
+            if len(self._reading) >= AT_ONCE:
+                return
+            if account not in self._reading:
+                self._reading.add(account)
+                task = asyncio.create_task(self._read(account, self._dirty.pop(account)))
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+
+    async def _read(self, account: Account, source: Source) -> None:
+        try:
+            after = await self._store.read(lambda tx: _cursor_of(tx, account, self._name))
+            evidence = await self._venue.read(account, after)
+            recorded = await self._dispatch.record(self._name, evidence, source)
+            if recorded.cursor is not None:
+                self._cursors[account] = recorded.cursor
+        except NoAnswer as fault:
+            _logger.warning("venue_did_not_answer", venue=self._name, user=account.user, fault=str(fault))
+        except Exception:
+            # one account's trouble must not stop the others; the next wake or sweep reads it again
+            _logger.exception("reconcile_failed", venue=self._name, user=account.user)
+        finally:
+            self._reading.discard(account)
+            self._start()
+            if len(self._dirty) < _PAGE:
+                self._room.set()
+            if not self._dirty and not self._reading:
+                self._idle.set()
+
+    # ---- orders nobody has been heard on, cancels nobody has taken
+
+    async def _check(self) -> None:
+        async for order in self._pages("orders.unsettled"):
+            if not self._dispatch.is_sending(order.order_id):
+                await self._ask(order)
+        async for order in self._pages("orders.cancel_wanted"):
+            self._dispatch.send_cancel(await self._account_of(order), order)
+
+    async def _ask(self, order: Order) -> None:
+        """Ask the venue for one order; "not found" is an answer only when it can no longer arrive."""
+        evidence = await self._venue.find(await self._account_of(order), order.order_id)
+        if evidence.orders:
+            await self._dispatch.record(self._name, evidence, "reconciled")
+        elif _never_arrived(evidence, order, self._venue.signature_window):
+            await self._dispatch.reject(order, "not_sent")
+        elif order.status == "pending" and self._clock.now() > order.mark_deadline:
+            await self._dispatch.unconfirm(order)
+
+    async def _account_of(self, order: Order) -> Account:
+        stream = await self._store.read(lambda tx: log.by_id(tx, order.stream_id))
+        if stream is None:
+            raise LookupError(f"order {order.order_id} belongs to no stream")
+        return Account(stream.app_id, stream.user_id)
+
+    async def _list_markets(self) -> None:
+        apps = await self._store.read(lambda tx: tx.all(str, "ledger.market_scopes", self._name))
+        for app in apps:
+            after: str | None = None
+            while markets := await self._venue.markets(app, after, 100):
+                after = markets[-1].market_id
+                await self._store.write(_save_listings(app, self._name, markets))
+
+    # ---- the small parts
+
+    async def _repeat(self, work: Callable[[], Coroutine[None, None, None]], seconds: float) -> None:
+        """Work at once and then every `seconds`; what fails is said and done again."""
+        while True:
+            try:
+                await work()
+            except NoAnswer as fault:
+                _logger.warning("venue_did_not_answer", venue=self._name, fault=str(fault))
+            except Exception:
+                _logger.exception("reconcile_failed", venue=self._name)
+            await asyncio.sleep(seconds)
+
+    async def _pages(self, name: str) -> AsyncIterator[Order]:
+        after = ""
+        while orders := await self._store.read(_page_of(name, after)):
+            after = orders[-1].order_id
+            for order in orders:
+                if order.venue == self._name:
+                    yield order
+
+    def _accounts_after(self, after: int) -> Callable[[Tx], list[_AccountRow]]:
+        return lambda tx: tx.all(_AccountRow, "ledger.accounts", self._name, after, _PAGE)
+
+
+def _page_of(name: str, after: str) -> Callable[[Tx], list[Order]]:
+    return lambda tx: tx.all(Order, name, after, _PAGE)
+
+
+def _save_listings(app: str, venue: str, markets: Sequence[Market]) -> Callable[[Tx], None]:
+    def unit(tx: Tx) -> None:
+        for market in markets:
+            records.save_listing(tx, app, venue, market)
+
+    return unit
+
+
+def _cursor_of(tx: Tx, account: Account, venue: str) -> int | None:
+    stream = log.find(tx, account.app, account.user)
+    return None if stream is None else records.open_books(tx, stream, venue).cursor
+
+
+def _never_arrived(evidence: Evidence, order: Order, window: int) -> bool:
+    return evidence.as_of > order.mark_deadline + window

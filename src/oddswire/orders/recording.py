@@ -1,0 +1,185 @@
+"""Merging a venue's evidence into our books: one unit of work, the same however the evidence came.
+
+Evidence may be old, repeated or out of order, so merging is by facts and not by sequence: a fill is booked once by the
+venue's id of it, an order is told submitted once, a finished order goes back only by a late fill or a reversal.
+"""
+
+from dataclasses import dataclass, field
+
+from oddswire.clock import Clock
+from oddswire.events import Source
+from oddswire.ids import new_id
+from oddswire.orders import records
+from oddswire.orders.order import Order
+from oddswire.orders.records import KnownFill, Opened
+from oddswire.orders.telling import Telling
+from oddswire.store.base import Tx
+from oddswire.streams import log
+from oddswire.streams.log import Stream
+from oddswire.venues.base import Evidence, FillReport, OrderReport, SettlementReport
+
+
+@dataclass(slots=True)
+class Recorded:
+    """What came of a unit: the orders it changed, how far the account is known, and a correction it had to make."""
+
+    orders: list[Order] = field(default_factory=list)
+    cursor: int | None = None
+    correction: int = 0
+
+
+def begin(tx: Tx, stream: Stream, venue: str, clock: Clock, source: Source) -> tuple[Opened, Telling]:
+    """Open a user's books at a venue, and a telling whose time is never before the stream's newest event."""
+    opened = records.open_books(tx, stream, venue)
+    now = max(clock.now(), stream.last_timestamp)
+    telling = Telling(
+        stream_id=stream.stream_id,
+        venue=venue,
+        seq=stream.head,
+        timestamp=now,
+        books=opened.books,
+        source=source,
+        new_fill_id=lambda: new_id("fil", now),
+    )
+    return opened, telling
+
+
+def open_order(tx: Tx, opened: Opened, telling: Telling, order: Order) -> Order:
+    """Read an order's holding into the books, and return the one copy of the order this telling works on."""
+    telling.remember(records.open_holding(tx, opened, order.venue, order.market_id, order.outcome_id))
+    return telling.orders.get(order.order_id, order)
+
+
+def record(tx: Tx, history_id: str, venue: str, evidence: Evidence, clock: Clock, source: Source) -> Recorded:
+    """Merge `evidence` and store what it changed, with the events that tell it; nothing new stores nothing.
+
+    `source` is `reconciled` where our own check found it and not the venue's stream or answer.
+    """
+    account = evidence.account
+    stream = log.open_stream(tx, account.app, account.user, clock.now())
+    opened, telling = begin(tx, stream, venue, clock, source)
+    fills: dict[str, list[FillReport]] = {}
+    for fill in evidence.fills:
+        fills.setdefault(fill.venue_order_id, []).append(fill)
+    for report in evidence.orders:
+        order = _find(tx, opened, telling, report)
+        _merge_order(tx, telling, order, report, fills.pop(report.venue_order_id, []))
+    for venue_order_id, rest in fills.items():
+        stored = tx.one(Order, "orders.by_venue_id", stream.stream_id, venue, venue_order_id)
+        if stored is not None:
+            _merge_fills(tx, telling, open_order(tx, opened, telling, stored), rest, resting=not stored.finished)
+    for transfer in evidence.transfers:
+        reference = f"{stream.stream_id}/{venue}/{transfer.transfer_id}"
+        if not records.has_entry(tx, f"transfer:{reference}"):
+            telling.transfer(reference, transfer.amount)
+    for settlement in evidence.settlements:
+        _settle(tx, opened, telling, settlement)
+    recorded = Recorded(cursor=opened.cursor)
+    _follow(opened, telling, evidence, recorded)
+    telling.finish()
+    if telling.events or telling.books.entries or telling.orders:
+        records.save(tx, history_id, opened, telling)
+    if recorded.cursor != opened.cursor:
+        tx.run("ledger.set_cursor", stream.stream_id, venue, recorded.cursor)
+    recorded.orders = list(telling.orders.values())
+    return recorded
+
+
+def _find(tx: Tx, opened: Opened, telling: Telling, report: OrderReport) -> Order:
+    """Return our order of a report, a new one where it was placed at the venue by other means."""
+    stream_id, venue = opened.stream.stream_id, telling.venue
+    order = None
+    if report.ref is not None:
+        order = records.order_by_id(tx, report.ref)
+        if order is not None and (order.stream_id, order.venue) != (stream_id, venue):
+            order = None
+    if order is None:
+        order = tx.one(Order, "orders.by_venue_id", stream_id, venue, report.venue_order_id)
+    if order is None:
+        order = _adopted(stream_id, telling, report)
+    return open_order(tx, opened, telling, order)
+
+
+def _adopted(stream_id: int, telling: Telling, report: OrderReport) -> Order:
+    return Order(
+        order_id=new_id("ord", telling.timestamp),
+        stream_id=stream_id,
+        venue=telling.venue,
+        market_id=report.market_id,
+        outcome_id=report.outcome_id,
+        side=report.side,
+        price=report.price,
+        size=report.size,
+        time_in_force=report.time_in_force,
+        expires_at=report.expires_at,
+        post_only=int(report.post_only),
+        fee=0,
+        client_order_id=None,
+        origin="venue",
+        status="pending",
+        filled=0,
+        money_held=0,
+        contracts_held=0,
+        venue_order_id=report.venue_order_id,
+        submitted=0,
+        cancel_wanted=0,
+        error_reason=None,
+        mark_node="",
+        mark_deadline=0,
+        created_at=telling.timestamp,
+        timestamp=telling.timestamp,
+        seq=0,
+    )
+
+
+def _merge_order(tx: Tx, telling: Telling, order: Order, report: OrderReport, fills: list[FillReport]) -> None:
+    if not order.submitted:
+        if order.origin == "venue" and order.seq == 0:
+            telling.adopt(order, report)
+        else:
+            telling.submit(order, report)
+    _merge_fills(tx, telling, order, fills, resting=report.state == "open")
+    if order.finished:
+        return
+    if report.state in ("canceled", "expired"):
+        telling.end(
+            order, "expired" if report.state == "expired" else "canceled", report.reason, report.venue_timestamp
+        )
+
+
+def _merge_fills(tx: Tx, telling: Telling, order: Order, fills: list[FillReport], *, resting: bool) -> None:
+    if not fills:
+        return
+    known = {row.venue_fill_id: row for row in tx.all(KnownFill, "orders.known_fills", order.order_id)}
+    for fill in fills:
+        before = known.get(fill.fill_id)
+        if fill.reversed:
+            if before is not None and not before.reversed:
+                telling.reverse(order, before.fill_id, fill, resting)
+        elif before is None:
+            telling.fill(order, fill)
+
+
+def _settle(tx: Tx, opened: Opened, telling: Telling, report: SettlementReport) -> None:
+    stream_id, venue = opened.stream.stream_id, telling.venue
+    reference = f"{stream_id}/{venue}/{report.settlement_id}"
+    if records.has_entry(tx, f"settlement:{reference}"):
+        return
+    records.open_market_holdings(tx, opened, venue, report.market_id)
+    for holding in list(opened.books.holdings.values()):
+        telling.remember(holding)
+    live = tx.all(Order, "orders.live_of_market", stream_id, venue, report.market_id)
+    telling.settle(reference, report, [telling.orders.get(order.order_id, order) for order in live])
+
+
+def _follow(opened: Opened, telling: Telling, evidence: Evidence, recorded: Recorded) -> None:
+    """Move the account's cursor if the evidence leaves no gap, and then trust the venue's wallet over ours."""
+    known = opened.cursor or 0
+    if evidence.previous is None or evidence.cursor is None or evidence.previous > known or evidence.cursor < known:
+        return
+    recorded.cursor = evidence.cursor
+    wallet = opened.books.balance.wallet
+    if evidence.wallet is not None and evidence.wallet != wallet:
+        recorded.correction = evidence.wallet - wallet
+        reference = f"{opened.stream.stream_id}/{telling.venue}/{evidence.cursor}/{telling.timestamp}"
+        telling.correct(reference, recorded.correction)

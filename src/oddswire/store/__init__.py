@@ -1,0 +1,1 @@
+"""Where it is kept, and how a node hears of news."""

@@ -1,0 +1,60 @@
+-- name: balance
+SELECT cash, held, untold, timestamp, seq FROM balances WHERE stream_id = $1 AND venue = $2;
+
+-- name: cursor
+SELECT cursor FROM balances WHERE stream_id = $1 AND venue = $2;
+
+-- name: set_cursor
+UPDATE balances SET cursor = $3 WHERE stream_id = $1 AND venue = $2;
+
+-- name: save_balance
+INSERT INTO balances (stream_id, venue, cash, held, untold, timestamp, seq) VALUES ($1, $2, $3, $4, $5, $6, $7)
+ON CONFLICT (stream_id, venue) DO UPDATE SET cash = excluded.cash, held = excluded.held, untold = excluded.untold,
+    timestamp = excluded.timestamp, seq = excluded.seq;
+
+-- name: balances
+SELECT venue, cash, held, untold, timestamp, seq FROM balances WHERE stream_id = $1 ORDER BY venue;
+
+-- name: accounts
+SELECT b.stream_id, s.app_id, s.user_id, b.cursor FROM balances b JOIN streams s ON s.stream_id = b.stream_id
+WHERE b.venue = $1 AND b.stream_id > $2 ORDER BY b.stream_id LIMIT $3;
+
+-- name: holding
+SELECT market_id, outcome_id, free, held, untold, average_price, timestamp, seq FROM holdings
+WHERE stream_id = $1 AND venue = $2 AND market_id = $3 AND outcome_id = $4;
+
+-- name: holdings_of_market
+SELECT market_id, outcome_id, free, held, untold, average_price, timestamp, seq FROM holdings
+WHERE stream_id = $1 AND venue = $2 AND market_id = $3;
+
+-- name: holdings
+SELECT venue, market_id, outcome_id, free, held, untold, average_price, timestamp, seq FROM holdings
+WHERE stream_id = $1 AND free + held <> 0 ORDER BY venue, market_id, outcome_id;
+
+-- name: save_holding
+INSERT INTO holdings VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+ON CONFLICT (stream_id, venue, market_id, outcome_id) DO UPDATE SET free = excluded.free, held = excluded.held,
+    untold = excluded.untold, average_price = excluded.average_price, timestamp = excluded.timestamp,
+    seq = excluded.seq;
+
+-- name: insert_entry
+INSERT INTO entries VALUES ($1, $2, $3, $4, $5, $6);
+
+-- name: insert_posting
+INSERT INTO postings VALUES ($1, $2, $3, $4, $5);
+
+-- name: has_entry
+SELECT 1 FROM entries WHERE entry_id = $1;
+
+-- name: market
+SELECT market_id, status, tick, size_step, min_size, max_size, fee, outcomes FROM markets
+WHERE scope = $1 AND venue = $2 AND market_id = $3;
+
+-- name: save_market
+INSERT INTO markets VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+ON CONFLICT (scope, venue, market_id) DO UPDATE SET status = excluded.status, tick = excluded.tick,
+    size_step = excluded.size_step, min_size = excluded.min_size, max_size = excluded.max_size, fee = excluded.fee,
+    outcomes = excluded.outcomes;
+
+-- name: market_scopes
+SELECT DISTINCT scope FROM markets WHERE venue = $1;

@@ -1,0 +1,52 @@
+-- name: by_id
+SELECT * FROM orders WHERE order_id = $1;
+
+-- name: by_client_id
+SELECT * FROM orders WHERE stream_id = $1 AND client_order_id = $2;
+
+-- name: by_venue_id
+SELECT * FROM orders WHERE stream_id = $1 AND venue = $2 AND venue_order_id = $3;
+
+-- name: save
+INSERT INTO orders VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20,
+    $21, $22, $23, $24, $25, $26, $27)
+ON CONFLICT (order_id) DO UPDATE SET status = excluded.status, filled = excluded.filled,
+    money_held = excluded.money_held, contracts_held = excluded.contracts_held,
+    venue_order_id = excluded.venue_order_id, submitted = excluded.submitted, cancel_wanted = excluded.cancel_wanted,
+    error_reason = excluded.error_reason, timestamp = excluded.timestamp, seq = excluded.seq;
+
+-- name: want_cancel
+UPDATE orders SET cancel_wanted = $2 WHERE order_id = $1;
+
+-- name: live
+SELECT * FROM orders WHERE stream_id = $1 AND order_id < $2
+    AND status IN ('pending', 'unconfirmed', 'open', 'partially_filled')
+ORDER BY order_id DESC LIMIT $3;
+
+-- name: live_of_market
+SELECT * FROM orders WHERE stream_id = $1 AND venue = $2 AND market_id = $3
+    AND status IN ('pending', 'unconfirmed', 'open', 'partially_filled')
+ORDER BY order_id;
+
+-- name: page
+SELECT * FROM orders WHERE stream_id = $1 AND order_id < $2 AND status <> 'pending' ORDER BY order_id DESC LIMIT $3;
+
+-- name: unsettled
+SELECT * FROM orders WHERE status IN ('pending', 'unconfirmed') AND order_id > $1 ORDER BY order_id LIMIT $2;
+
+-- name: cancel_wanted
+SELECT * FROM orders WHERE cancel_wanted = 1 AND order_id > $1 ORDER BY order_id LIMIT $2;
+
+-- name: insert_fill
+INSERT INTO fills VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
+ON CONFLICT (order_id, venue_fill_id) DO UPDATE SET reversed = excluded.reversed, timestamp = excluded.timestamp,
+    seq = excluded.seq;
+
+-- name: known_fills
+SELECT venue_fill_id, fill_id, reversed FROM fills WHERE order_id = $1;
+
+-- name: fills_page
+SELECT * FROM fills WHERE stream_id = $1 AND fill_id < $2 ORDER BY fill_id DESC LIMIT $3;
+
+-- name: fills_of_order
+SELECT * FROM fills WHERE order_id = $1 AND stream_id = $2 AND fill_id < $3 ORDER BY fill_id DESC LIMIT $4;

@@ -1,0 +1,101 @@
+"""The log of one user's stream: numbered events, appended in the transaction whose change they tell."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from oddswire.events import UserEvent, encode
+from oddswire.ids import epoch_of, new_stream_id
+from oddswire.store.base import Ring, Tx
+
+PAGE_EVENTS = 256
+RING_BYTES = 32 * 1024
+
+
+class Stream(NamedTuple):
+    """A stream's row: `head` is the seq of its newest event, `tail` of the oldest kept (`head` + 1 where none is)."""
+
+    stream_id: int
+    app_id: str
+    user_id: str
+    head: int
+    tail: int
+    last_timestamp: int
+
+
+class Page(NamedTuple):
+    """Events after a cursor, in order, as they are sent; `first` is the seq of `frames[0]`."""
+
+    first: int
+    frames: tuple[bytes, ...]
+
+    @property
+    def last(self) -> int:
+        """The seq of the last frame; `first` - 1 on an empty page."""
+        return self.first + len(self.frames) - 1
+
+
+def find(tx: Tx, app_id: str, user_id: str) -> Stream | None:
+    """Return a user's stream, None where the user has never been seen."""
+    return tx.one(Stream, "streams.find", app_id, user_id)
+
+
+def by_id(tx: Tx, stream_id: int) -> Stream | None:
+    """Return the stream of that id."""
+    return tx.one(Stream, "streams.by_id", stream_id)
+
+
+def open_stream(tx: Tx, app_id: str, user_id: str, now: int) -> Stream:
+    """Return a user's stream, made at `now` (ms) where it is the first time."""
+    stream = find(tx, app_id, user_id)
+    if stream is None:
+        tx.run("streams.insert", new_stream_id(now), app_id, user_id, now)
+        stream = find(tx, app_id, user_id)
+    if stream is None:
+        raise RuntimeError("a stream that was just made is not there")
+    return stream
+
+
+def append(tx: Tx, history_id: str, stream: Stream, events: Sequence[UserEvent]) -> Stream:
+    """Store events numbered `stream.head` + 1 and on, ring for them, and return the stream's new row.
+
+    Raises:
+        ValueError: their numbers leave a hole, or a timestamp goes backwards.
+    """
+    if not events:
+        return stream
+    frames, timestamp = [], stream.last_timestamp
+    for seq, event in enumerate(events, stream.head + 1):
+        if event.seq != seq or event.timestamp < timestamp:
+            raise ValueError(f"event {event.seq} at {event.timestamp} does not follow {seq - 1} at {timestamp}")
+        timestamp = event.timestamp
+        frames.append(encode(event))
+        tx.run("streams.insert_event", stream.stream_id, seq, timestamp, frames[-1].decode())
+    last = stream.head + len(frames)
+    tx.run("streams.advance", stream.stream_id, last, timestamp)
+    small = sum(map(len, frames)) <= RING_BYTES
+    epoch = epoch_of(history_id, stream.stream_id)
+    tx.ring(Ring(stream.stream_id, epoch, stream.head + 1, last, tuple(frames) if small else None))
+    return stream._replace(head=last, last_timestamp=timestamp)
+
+
+class _Row(NamedTuple):
+    seq: int
+    frame: str
+
+
+def page(tx: Tx, stream_id: int, after: int, limit: int = PAGE_EVENTS, max_bytes: int = RING_BYTES) -> Page:
+    """Return the events after `after`: at most `limit`, and no more than `max_bytes` unless one alone is larger.
+
+    An empty page and a page that does not start at `after` + 1 are both possible: the second says that what lies
+    between is not kept any more.
+    """
+    rows = tx.all(_Row, "streams.page", stream_id, after, limit)
+    frames: list[bytes] = []
+    room = max_bytes
+    for row in rows:
+        frame = row.frame.encode()
+        if frames and len(frame) > room:
+            break
+        room -= len(frame)
+        frames.append(frame)
+    return Page(rows[0].seq if rows else after + 1, tuple(frames))
