@@ -1,0 +1,170 @@
+"""What is not heard is asked for; what is heard late, twice or out of order ends in the same books."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+
+from oddswire.events import OrderEvent
+from oddswire.orders.desk import SEND_WINDOW
+from oddswire.venues.base import Account, OrderRequest, Wake
+from tests.orders.conftest import APP, Shop, steps
+
+ANN = Account(APP, "ann")
+
+
+@pytest.fixture
+async def following(shop: Shop) -> AsyncIterator[Shop]:
+    task = asyncio.create_task(shop.reconciler.run())
+    yield shop
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def eventually(condition: Callable[[], Awaitable[bool]], seconds: float = 5) -> None:
+    async with asyncio.timeout(seconds):
+        while not await condition():
+            await asyncio.sleep(0.01)
+
+
+async def told(shop: Shop, step: str) -> None:
+    async def seen() -> bool:
+        return step in steps(await shop.events())
+
+    await eventually(seen)
+
+
+async def sources(shop: Shop, step: str) -> list[str]:
+    return [one.source for one in await shop.events() if isinstance(one, OrderEvent) and one.event == step]
+
+
+async def test_a_fill_the_stream_tells_of_is_read_and_told(following: Shop) -> None:
+    placed = await following.place()
+    following.venue.fill(ANN, placed.order.order_id, 4_000_000)
+    following.venue.tell(Wake(ANN))
+    await told(following, "partially_filled")
+    assert await sources(following, "partially_filled") == ["venue"]
+
+
+async def test_what_the_stream_lost_the_sweep_finds(shop: Shop) -> None:
+    placed = await shop.place()
+    shop.venue.fill(ANN, placed.order.order_id, 10_000_000)
+    await shop.reconciler.sweep()
+    await shop.reconciler.level()
+    assert await sources(shop, "filled") == ["reconciled"]
+
+
+async def test_an_answer_lost_after_the_venue_took_it_is_asked_for_and_never_sent_again(following: Shop) -> None:
+    following.venue.script = ["lost_after"]
+    placed = await following.place(clientOrderId="x")
+    assert placed.outcome in ("unconfirmed", "taken")
+    await told(following, "OrderSubmitted")
+    assert list(following.venue.sent.values()) == [1]
+    assert (await following.place(clientOrderId="x")).order.status == "open"
+    said = steps(await following.events())
+    assert said.count("OrderSubmitted") == 1
+
+
+async def test_a_lost_order_stays_unconfirmed_until_it_can_no_longer_arrive(following: Shop) -> None:
+    following.venue.script = ["lost_before"]
+    placed = await following.place()
+    assert (placed.outcome, placed.order.status) == ("unconfirmed", "unconfirmed")
+    assert await following.balance() == (99_450, 100_000)
+    await asyncio.sleep(1.2)  # one whole round of checks must leave it alone
+    assert steps(await following.events()) == ["unconfirmed", "order_placed 99450"]
+    await eventually(lambda: _is(following, "rejected"), SEND_WINDOW / 1000 + 5)
+    assert steps(await following.events())[2:] == ["rejected", "released 100000"]
+
+
+async def _is(shop: Shop, step: str) -> bool:
+    return step in steps(await shop.events())
+
+
+async def test_an_answer_that_comes_after_we_stopped_waiting_is_recorded(shop: Shop) -> None:
+    shop.venue.script = ["waits"]
+    placed = await shop.place()
+    assert placed.outcome == "unconfirmed"
+    shop.venue.release.set()
+    await told(shop, "OrderSubmitted")
+    assert steps(await shop.events()) == ["unconfirmed", "order_placed 99450", "OrderSubmitted", "order_placed 99450"]
+
+
+async def test_evidence_merges_the_same_in_any_order_and_any_number_of_times(shop: Shop) -> None:
+    placed = await shop.place()
+    ref = placed.order.order_id
+    early = await shop.venue.read(ANN, None)
+    shop.venue.fill(ANN, ref, 4_000_000)
+    middle = await shop.venue.read(ANN, None)
+    shop.venue.fill(ANN, ref, 2_000_000, price=540_000)
+    shop.venue.end(ANN, ref, "canceled")
+    late = await shop.venue.read(ANN, None)
+    for evidence in (late, early, middle, late, early):
+        await shop.dispatch.record("scripted", evidence, "reconciled")
+    assert steps(await shop.events()) == [
+        *("OrderSubmitted", "order_placed 99450", "partially_filled", "partially_filled", "canceled"),
+        *("HoldingUpdate", "released 99672"),
+    ]
+
+
+async def test_a_late_fill_and_a_reversal_correct_a_canceled_order(shop: Shop) -> None:
+    placed = await shop.place()
+    ref = placed.order.order_id
+    shop.venue.end(ANN, ref, "canceled")
+    await shop.dispatch.record("scripted", await shop.venue.read(ANN, None), "venue")
+    fill = shop.venue.fill(ANN, ref, 10_000_000)
+    await shop.dispatch.record("scripted", await shop.venue.read(ANN, None), "venue")
+    assert (await shop.view(lambda view: view.order(ref))).status == "filled"
+    shop.venue.undo(ANN, ref, fill)
+    await shop.dispatch.record("scripted", await shop.venue.read(ANN, None), "venue")
+    order = await shop.view(lambda view: view.order(ref))
+    assert (order.status, order.filled_amount_raw) == ("canceled", "0")
+    assert await shop.balance() == (100_000, 100_000)
+    assert (await shop.view(lambda view: view.holdings(None))).holdings == []
+
+
+async def test_an_order_found_at_the_venue_is_adopted(shop: Shop) -> None:
+    request = OrderRequest("theirs", "rain", "yes", "buy", 500_000, 2_000_000, "gtc", None, False, 0)
+    shop.venue.take(ANN, request)
+    await shop.dispatch.record("scripted", await shop.venue.read(ANN, None), "reconciled")
+    [order] = (
+        await shop.view(
+            lambda view: view.orders(statuses=frozenset(), venue=None, client_order_id=None, cursor=None, limit=50)
+        )
+    ).data
+    assert (order.origin, order.status) == ("venue", "open")
+    assert steps(await shop.events()) == ["OrderSubmitted", "order_placed 99900"]
+
+
+async def test_a_settlement_pays_and_takes_the_contracts(shop: Shop) -> None:
+    shop.venue.script = ["filled"]
+    await shop.place()
+    shop.venue.settle(ANN, 10_000_000)
+    for _ in range(2):
+        await shop.dispatch.record("scripted", await shop.venue.read(ANN, None), "venue")
+    assert steps(await shop.events())[5:] == ["MarketSettled", "HoldingUpdate", "settlement 100450"]
+
+
+async def test_a_paused_market_is_learned_from_the_stream(following: Shop) -> None:
+    await following.place()
+    following.venue.market_status = "paused"
+    following.venue.tell(Wake(markets=True))
+
+    async def closed() -> bool:
+        try:
+            await following.place()
+        except Exception as refused:
+            return getattr(refused, "code", "") == "market_closed"
+        return False
+
+    await eventually(closed)
+
+
+async def test_a_cancel_nobody_took_is_sent_again(following: Shop) -> None:
+    following.venue.script = ["waits"]
+    call = asyncio.create_task(following.place())
+    async with asyncio.timeout(5):
+        while not following.venue.sent:
+            await asyncio.sleep(0)
+    await following.desk.cancel(APP, "ann", next(iter(following.venue.sent)))
+    await call
+    await told(following, "canceled")
