@@ -81,6 +81,7 @@ CODES: dict[str, Code] = {
     "database_unusable": Code(0, "Database cannot be used", "See the reason; check path, rights and space."),
     "config_invalid": Code(0, "Setting not valid", "See `docs/reference/settings.md`."),
     "address_unusable": Code(0, "Address cannot be used", "Give another --host or --port."),
+    "app_exists": Code(409, "App exists already", "Choose another id; `oddswire app list` shows them."),
     "usage": Code(0, "Cannot do that", "See the command's --help."),
     "server_unreachable": Code(0, "No answer from the server", "Start it with `oddswire serve --dev`, or give --url."),
     "refused_by_server": Code(0, "Refused by the server", "See the reason."),

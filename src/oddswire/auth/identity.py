@@ -1,11 +1,11 @@
-"""Who is asking: what a taken access token proves."""
+"""Who is asking, once a token has proved it."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """A user of one app, by one session; `issued_at` and `expires_at` are the access token's, in Unix epoch ms."""
+    """A user of an app in one of the user's sessions; times in Unix epoch milliseconds."""
 
     app_id: str
     user_id: str

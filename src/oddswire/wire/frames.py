@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from oddswire.errors import InvalidInput
+from oddswire.errors import CODES, InvalidInput
 from oddswire.events import Millis
 
 LARGEST_SEQ = 2**53 - 1
@@ -58,7 +58,7 @@ class TokenExpiring(Frame, kw_only=True, frozen=True, tag="token_expiring"):
 
 
 class Error(Frame, kw_only=True, frozen=True, tag="error"):
-    """A client frame or the connection itself was refused; `path` is where in what was sent."""
+    """A client frame or the connection itself was refused: `path` is where in what was sent, `action` what to do."""
 
     code: str
     message: str
@@ -124,6 +124,11 @@ _requests: dict[str, msgspec.json.Decoder[Authenticate] | msgspec.json.Decoder[P
 def encode(frame: ServerFrame | ClientFrame) -> bytes:
     """Return a frame as JSON."""
     return _encoder.encode(frame)
+
+
+def error_frame(code: str, message: str, path: str | None = None) -> Error:
+    """Return the frame that tells an error of `oddswire.errors`, with that code's advice."""
+    return Error(code=code, message=message, path=path or UNSET, action=CODES[code].action)
 
 
 def decode_request(text: bytes) -> ClientFrame:

@@ -25,6 +25,7 @@ from oddswire.wire.frames import (
     ServerFrame,
     TokenExpiring,
     decode_request,
+    error_frame,
 )
 from oddswire.wire.liveness import Liveness, Sign
 
@@ -208,7 +209,7 @@ class ServerSession:
         try:
             request = decode_request(text)
         except InvalidInput as error:
-            return self._refuse(Error(code=error.code, message=error.detail, path=error.path or UNSET), now)
+            return self._refuse(error_frame(error.code, error.detail, error.path), now)
         match request:
             case Ping(id=ping_id):
                 return [Say(Pong(ts=wall, id=UNSET if ping_id is None else ping_id))]
@@ -248,7 +249,7 @@ class ServerSession:
         if self.state is State.CLOSED:
             return []
         self._busy, self._asked = False, Cursor()
-        error = Error(code=code, message=detail, path=UNSET, action="authenticate")
+        error = error_frame(code, detail)
         self._move(Happening.REFUSED)
         if self._is_closed():
             signed_out = code == "session_revoked"

@@ -1,0 +1,192 @@
+"""The issuing authority: what the rest of the server asks about who is asking."""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+
+import structlog
+
+from oddswire.auth import apps, keys, revocations, sessions, tokens
+from oddswire.auth.apps import App, AppDirectory
+from oddswire.auth.identity import Identity
+from oddswire.auth.keys import KeyRing, KeyRow
+from oddswire.auth.revocations import Revocation, Revocations
+from oddswire.auth.sessions import Session
+from oddswire.clock import Clock
+from oddswire.errors import Unavailable
+from oddswire.store.base import Bell, Revoked, Store, Tx
+from oddswire.wire.bodies import SignedIn, SignedInUser
+
+_REFRESH_SECONDS = 1.0
+_SWEEP_ROWS = 500
+_log = structlog.get_logger(__name__)
+
+
+class Authority:
+    """Apps, keys and revocations in memory, always at most a second old, and what is done to them.
+
+    `apps` and `revocations` and `verify_token` answer without waiting. A method that revokes returns once this node
+    refuses what it revoked; other nodes do so within a second.
+    """
+
+    def __init__(self, store: Store, clock: Clock, token_minutes: int = 60) -> None:
+        """Know nothing yet: `start` reads everything. `token_minutes` is the life of an access token."""
+        self._store = store
+        self._clock = clock
+        self._life = token_minutes * 60
+        self._keys = KeyRing(())
+        self._news = asyncio.Event()
+        self.apps = AppDirectory(())
+        self.revocations = Revocations()
+        self._verifier = tokens.TokenVerifier(self._keys, self.revocations)
+
+    async def start(self) -> None:
+        """Make a signing key where there is none, and read everything.
+
+        Raises:
+            Unavailable: `store_unavailable`.
+        """
+        await self._store.write(lambda tx: keys.ensure(tx, self._clock.now()))
+        self._store.on_bells(self._hear)
+        self._store.on_foreign_write(self._news.set)
+        await self.refresh()
+
+    async def watch(self) -> None:
+        """Keep up with the store until cancelled: at a bell, when another process has written, and each second."""
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_REFRESH_SECONDS):
+                    await self._news.wait()
+            self._news.clear()
+            try:
+                await self.refresh()
+            except Unavailable as error:
+                _log.warning("auth_refresh_failed", detail=error.detail)
+
+    async def refresh(self) -> None:
+        """Take in what the store holds now.
+
+        Raises:
+            Unavailable: `store_unavailable`; what was known before still holds.
+        """
+        listed, rows, revoked = await self._store.read(self._load)
+        self.apps.replace(listed)
+        if tuple(rows) != self._keys.rows:
+            self._keys = KeyRing(rows)
+            self._verifier.use(self._keys)
+        self.revocations.take(revoked, self._clock.now())
+
+    def _load(self, tx: Tx) -> tuple[list[App], list[KeyRow], list[Revocation]]:
+        return apps.list_all(tx), keys.load(tx), revocations.after(tx, self.revocations.number)
+
+    def _hear(self, bells: Sequence[Bell]) -> None:
+        if any(isinstance(bell, Revoked) and bell.number > self.revocations.number for bell in bells):
+            self._news.set()
+
+    # ---- is it who it says it is
+
+    def verify_token(self, token: str, app_id: str) -> Identity:
+        """Return who an access token speaks for.
+
+        Raises:
+            Refused: `token_invalid`, `token_expired`, `session_revoked`.
+        """
+        return self._verifier.verify(token, app_id, self._clock.now())
+
+    async def verify_api_key(self, app_id: str | None, key: str) -> App:
+        """Return the app of an API key; `app_id` is the one the caller claims, if any.
+
+        Raises:
+            Refused: `api_key_invalid`.
+            Unavailable: `store_unavailable`.
+        """
+        return await self._store.read(lambda tx: apps.by_key(tx, app_id, key))
+
+    def jwks(self) -> dict[str, list[dict[str, str]]]:
+        """Return the public keys as a JWK Set."""
+        return self._keys.jwks(self._clock.now())
+
+    # ---- sessions
+
+    async def sign_in(self, app_id: str, user_id: str, label: str = "") -> SignedIn:
+        """Begin a session for a user the app's backend vouches for.
+
+        Raises:
+            Refused: `unknown_app`.
+            Unavailable: `store_unavailable`.
+        """
+
+        def unit(tx: Tx) -> tuple[Session, str]:
+            now = self.revocations.first_sign_in(app_id, user_id, self._clock.now())
+            return sessions.sign_in(tx, app_id, user_id, label, now)
+
+        session, refresh_token = await self._store.write(unit)
+        return self._issue(session, refresh_token)
+
+    async def renew(self, app_id: str, refresh_token: str) -> SignedIn:
+        """Return a new access token with the same refresh token, whose life is extended.
+
+        Raises:
+            Refused: `refresh_token_invalid`.
+            Unavailable: `store_unavailable`.
+        """
+        now = self._clock.now()
+        session = await self._store.read(lambda tx: sessions.find(tx, app_id, refresh_token, now))
+        if sessions.slides(session, now):
+            session = await self._store.write(lambda tx: sessions.slide(tx, app_id, refresh_token, now))
+        return self._issue(session, refresh_token)
+
+    async def list_sessions(self, identity: Identity) -> list[Session]:
+        """Return the live sessions of this user, the last used first."""
+        now = self._clock.now()
+        return await self._store.read(lambda tx: sessions.list_live(tx, identity.app_id, identity.user_id, now))
+
+    async def sign_out(self, identity: Identity) -> None:
+        """End the session this token belongs to.
+
+        Raises:
+            Missing: it has ended already.
+            Unavailable: `store_unavailable`.
+        """
+        await self.revoke_session(identity, identity.session_id)
+
+    async def revoke_session(self, identity: Identity, session_id: str) -> None:
+        """End one of this user's sessions.
+
+        Raises:
+            Missing: it is not a live session of this user.
+            Unavailable: `store_unavailable`.
+        """
+        app_id, user_id, now = identity.app_id, identity.user_id, self._clock.now()
+        await self._store.write(lambda tx: sessions.revoke(tx, app_id, user_id, session_id, now))
+        await self.refresh()
+
+    async def revoke_user(self, app_id: str, user_id: str) -> int:
+        """End every session of a user, known or not; return how many there were.
+
+        Raises:
+            Unavailable: `store_unavailable`.
+        """
+        count = await self._store.write(lambda tx: sessions.revoke_all(tx, app_id, user_id, self._clock.now()))
+        await self.refresh()
+        return count
+
+    async def sweep(self) -> None:
+        """Delete what has expired, a few rows a unit, so that nobody waits long behind it.
+
+        Raises:
+            Unavailable: `store_unavailable`; the rest is left to the next sweep.
+        """
+        now = self._clock.now()
+        self.revocations.forget(now)
+        await self._store.write(lambda tx: revocations.sweep(tx, now))
+        while await self._store.write(lambda tx: sessions.sweep(tx, now, _SWEEP_ROWS)) == _SWEEP_ROWS:
+            pass
+
+    def _issue(self, session: Session, refresh_token: str) -> SignedIn:
+        app_id, user_id = session.app_id, session.user_id
+        issued_at = self._clock.now() // 1000
+        token = tokens.issue(self._keys, app_id, user_id, session.session_id, issued_at, self._life)
+        return SignedIn(
+            access_token=token, refresh_token=refresh_token, expires_in=self._life, user=SignedInUser(id=user_id)
+        )

@@ -1,0 +1,127 @@
+"""Access tokens: JWTs (RFC 9068's shape) signed by us, taken by us only exactly as we make them."""
+
+import hashlib
+import re
+import secrets
+from base64 import urlsafe_b64decode
+from collections import OrderedDict
+from typing import Annotated, Literal
+
+import msgspec
+from joserfc import jws, jwt
+from joserfc.errors import JoseError
+from msgspec import Meta, Struct
+
+from oddswire.auth.identity import Identity
+from oddswire.auth.keys import ALGORITHM, LONGEST_TOKEN_LIFE, KeyRing
+from oddswire.auth.revocations import Revocations
+from oddswire.errors import Refused
+
+ISSUER = "oddswire"
+TYPE = "at+jwt"
+MAX_TOKEN_BYTES = 4096
+_COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
+_CACHED = 20_000
+
+_Name = Annotated[str, Meta(min_length=1, max_length=128)]
+_Seconds = Annotated[int, Meta(ge=0, lt=1 << 40)]
+
+
+class _Header(Struct, forbid_unknown_fields=True):
+    alg: Literal["Ed25519"]
+    kid: _Name
+    typ: Literal["at+jwt"]
+
+
+class _Claims(Struct, frozen=True):
+    iss: Literal["oddswire"]
+    aud: _Name
+    sub: _Name
+    sid: _Name
+    jti: _Name
+    iat: _Seconds
+    exp: _Seconds
+
+
+_headers = msgspec.json.Decoder(_Header)
+_claims = msgspec.json.Decoder(_Claims)
+
+
+def issue(keys: KeyRing, app_id: str, user_id: str, session_id: str, issued_at: int, life: int) -> str:
+    """Return an access token; `issued_at` and `life` in seconds."""
+    kid, key = keys.signing()
+    claims: dict[str, str | int] = {
+        "iss": ISSUER,
+        "aud": app_id,
+        "sub": user_id,
+        "sid": session_id,
+        "jti": secrets.token_urlsafe(12),
+        "iat": issued_at,
+        "exp": issued_at + life,
+    }
+    return jwt.encode({"alg": ALGORITHM, "kid": kid, "typ": TYPE}, claims, key, algorithms=[ALGORITHM])
+
+
+class TokenVerifier:
+    """Verifies tokens; a signature that was good is remembered, expiry and revocation are asked every time."""
+
+    def __init__(self, keys: KeyRing, revocations: Revocations) -> None:
+        self._keys = keys
+        self._revocations = revocations
+        self._verified: OrderedDict[bytes, Identity] = OrderedDict()
+
+    def use(self, keys: KeyRing) -> None:
+        """Take other keys, and forget what the former ones proved."""
+        self._keys = keys
+        self._verified.clear()
+
+    def verify(self, token: str, app_id: str, now: int) -> Identity:
+        """Return who the token speaks for, at `now` (ms), to the app `app_id`.
+
+        Raises:
+            Refused: `token_invalid` (malformed, not ours, another app's), `token_expired`, `session_revoked`.
+        """
+        if len(token) > MAX_TOKEN_BYTES or not _COMPACT.fullmatch(token):
+            raise _invalid()
+        digest = hashlib.sha256(token.encode()).digest()
+        identity = self._verified.get(digest)
+        if identity is None:
+            identity = self._check_signature(token, now)
+            self._remember(digest, identity)
+        else:
+            self._verified.move_to_end(digest)
+        if identity.app_id != app_id:
+            raise _invalid()
+        if now >= identity.expires_at:
+            raise Refused("token_expired", "The access token has expired.")
+        if self._revocations.is_revoked(identity):
+            raise Refused("session_revoked", "The session of this token was signed out or revoked.")
+        return identity
+
+    def _check_signature(self, token: str, now: int) -> Identity:
+        try:
+            # Read strictly before the library sees it: no `crit`, no `b64`, no key of the sender's choice.
+            header = _headers.decode(_decode_part(token.partition(".")[0]))
+            key = self._keys.find(header.kid, now)
+            if key is None:
+                raise _invalid()
+            signed = jws.deserialize_compact(token, key, algorithms=[ALGORITHM])
+            claims = _claims.decode(signed.payload or b"")
+        except (JoseError, ValueError):
+            raise _invalid() from None
+        if not 0 < (claims.exp - claims.iat) * 1000 <= LONGEST_TOKEN_LIFE:
+            raise _invalid()
+        return Identity(claims.aud, claims.sub, claims.sid, claims.iat * 1000, claims.exp * 1000)
+
+    def _remember(self, digest: bytes, identity: Identity) -> None:
+        self._verified[digest] = identity
+        if len(self._verified) > _CACHED:
+            self._verified.popitem(last=False)
+
+
+def _decode_part(part: str) -> bytes:
+    return urlsafe_b64decode(part + "=" * (-len(part) % 4))
+
+
+def _invalid() -> Refused:
+    return Refused("token_invalid", "The access token is not valid for this app.")

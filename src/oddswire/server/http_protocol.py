@@ -1,0 +1,355 @@
+"""uvicorn's side: one port for REST and WebSocket, the way from a request's head to a socket, and the server itself.
+
+Touches the internals of uvicorn 0.54's `HttpToolsProtocol`, `Server` and `ServerState`;
+`tests/server/test_websocket_conformance.py` says which.
+"""
+
+import asyncio
+import contextlib
+import fcntl
+import logging
+import socket
+import struct
+import termios
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, ClassVar, cast
+
+import httptools
+import uvicorn
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from oddswire.server.websocket import (
+    CLOSE_DEADLINE,
+    Accept,
+    Conversation,
+    Refusal,
+    Turnstile,
+    Upgrade,
+    handshake_fault,
+    parsed_query,
+    refusal_body,
+)
+
+log = logging.getLogger(__name__)
+
+MAX_HEAD = 32 * 1024
+"""Bytes of a request's head: the parser itself has no limit."""
+HEAD_DEADLINE = 10.0
+"""Seconds a client has to send a whole head."""
+EARLY = Refusal(400, "early_bytes", "bytes arrived before the 101")
+
+OpenSocket = Callable[[asyncio.Transport, Conversation, str, ServerState], None]
+"""Writes the 101 for a `Sec-WebSocket-Key`, and makes the transport a WebSocket that drives the conversation."""
+
+
+@dataclass(slots=True)
+class House:
+    """What all sockets of one server share."""
+
+    accept: Accept
+    open: OpenSocket
+    on_shutdown: Callable[[], None]
+    turnstile: Turnstile | None = None
+    shutting_down: bool = False
+
+    def shutdown(self) -> None:
+        """Start the drain, once however many sockets uvicorn tells."""
+        if not self.shutting_down:
+            self.shutting_down = True
+            self.on_shutdown()
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The head of an upgrade request as uvicorn's parser left it."""
+
+    method: str
+    http_version: str
+    url: bytes
+    headers: list[tuple[bytes, bytes]]
+
+
+class Arrival(asyncio.Protocol):
+    """A connection between its upgrade request and its 101, or its refusal.
+
+    Reading goes on while `accept` is awaited: any byte is answered with 400 and a client that leaves is noticed.
+    Nothing that arrives here is ever handed on, so no frame is lost silently.
+    """
+
+    house: ClassVar[House]
+
+    def __init__(self, config: Config, server_state: ServerState, app_state: dict[str, Any]) -> None:  # noqa: ARG002
+        self._state = server_state
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport
+        self._upgrade: Upgrade
+        self._key = ""
+        self._task: asyncio.Task[None] | None = None
+        self._over = False
+        self._deadline: asyncio.TimerHandle | None = None
+
+    def begin(self, transport: asyncio.Transport, head: Head, fault: Refusal | None) -> None:
+        """Take the transport over from HTTP and answer the request: `fault`, another refusal, or a 101."""
+        self._transport = transport
+        self._connections.add(self)
+        transport.set_protocol(self)
+        fault = fault or self._read(head)
+        if fault is not None:
+            self._refuse(fault)
+            return
+        if self.house.turnstile is None:
+            self.house.turnstile = Turnstile(self._loop.call_soon)
+        self.house.turnstile.enter(self._start)
+
+    @property
+    def _connections(self) -> set[Any]:
+        return cast("set[Any]", self._state.connections)
+
+    def _read(self, head: Head) -> Refusal | None:
+        headers: dict[str, str] = {}
+        for raw_name, raw_value in head.headers:
+            name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
+            headers[name] = f"{headers[name]}, {value}" if name in headers else value
+        try:
+            url = httptools.parse_url(head.url)
+            path = (url.path or b"").decode("ascii")
+            query = parsed_query((url.query or b"").decode("ascii"))
+        except (httptools.HttpParserError, ValueError):
+            return Refusal(400, "bad_handshake", "the request's target cannot be read")
+        peer = self._transport.get_extra_info("peername")
+        self._upgrade = Upgrade(path, query, headers, str(peer[0]) if peer else "")
+        self._key = headers.get("sec-websocket-key", "")
+        return handshake_fault(head.method, head.http_version, path, headers)
+
+    def _start(self) -> None:
+        if not self._over:
+            self._task = self._loop.create_task(self._decide())
+            self._state.tasks.add(self._task)
+            self._task.add_done_callback(self._state.tasks.discard)
+
+    async def _decide(self) -> None:
+        verdict: Refusal | Conversation
+        try:
+            verdict = await self.house.accept(self._upgrade)
+        except Exception:
+            log.exception("deciding an upgrade failed")
+            verdict = Refusal(500, "internal", "the upgrade could not be decided")
+        if isinstance(verdict, Refusal):
+            if not self._over:
+                self._refuse(verdict)
+        elif self._over or self._transport.is_closing():
+            verdict.closed(1006)
+        elif _unread(self._transport):
+            verdict.closed(1006)
+            self._refuse(EARLY)
+        else:
+            self._over = True
+            self._connections.discard(self)
+            self.house.open(self._transport, verdict, self._key, self._state)
+
+    def _refuse(self, refusal: Refusal) -> None:
+        """Answer, then read on without looking: closing with unread bytes would take the answer back (RST)."""
+        self._leave()
+        self._transport.write(response(refusal))
+        linger(self._transport)
+        self._deadline = self._loop.call_later(CLOSE_DEADLINE, self._transport.abort)
+
+    def _leave(self) -> None:
+        self._over = True
+        if self._task is not None and self._task is not asyncio.current_task():
+            self._task.cancel()
+
+    def data_received(self, data: bytes) -> None:  # noqa: ARG002
+        """Refuse whatever comes before the 101."""
+        if not self._over:
+            self._refuse(EARLY)
+
+    def eof_received(self) -> bool:
+        """Give up: the client has gone, or has read our refusal."""
+        self._leave()
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
+        """Clear up."""
+        self._leave()
+        self._connections.discard(self)
+        if self._deadline is not None:
+            self._deadline.cancel()
+
+    def shutdown(self) -> None:
+        """Refuse: called by uvicorn when the server goes down."""
+        self.house.shutdown()
+        if not self._over:
+            self._refuse(Refusal(503, "draining", "the server is going down"))
+
+    def pause_writing(self) -> None:
+        """Do nothing: all we write here is one short answer."""
+
+    resume_writing = pause_writing
+
+
+def response(refusal: Refusal) -> bytes:
+    """Return a refusal as a whole HTTP/1.1 response that ends its connection."""
+    body = refusal_body(refusal)
+    lines = [
+        f"HTTP/1.1 {refusal.status} {HTTPStatus(refusal.status).phrase}",
+        "Content-Type: application/problem+json",
+        f"Content-Length: {len(body)}",
+        "Connection: close" if refusal.status != 426 else "Connection: upgrade, close",
+        *(f"{name}: {value}" for name, value in refusal.headers),
+    ]
+    return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + body
+
+
+def linger(transport: asyncio.Transport) -> None:
+    """Say that we are done while reading goes on, so that the peer gets what we wrote before the connection ends."""
+    if not transport.is_closing() and transport.can_write_eof():
+        transport.write_eof()
+
+
+def _unread(transport: asyncio.Transport) -> bool:
+    """Whether the kernel holds bytes of this connection that nobody has read yet."""
+    if transport.get_extra_info("ssl_object") is not None:
+        return False  # what waits may be a record of TLS itself
+    fd = transport.get_extra_info("socket").fileno()
+    answer = fcntl.ioctl(fd, termios.FIONREAD, struct.pack("i", 0))
+    return bool(struct.unpack("i", answer)[0])
+
+
+class GatewayHttp(HttpToolsProtocol):
+    """uvicorn's HTTP protocol that hands upgrades over whole: its head, and what came after it.
+
+    Also bounds a request's head in bytes and in time, which uvicorn does not.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._head_bytes = 0
+        self._in_head = True
+        self._head_deadline: asyncio.TimerHandle | None = None
+        self._fault: Refusal | None = None
+        self._deaf = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Start the clock for the first head."""
+        super().connection_made(transport)
+        self._expect_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Clear up."""
+        self._head_arrived()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Feed the parser, and look at what it left unread."""
+        if self._deaf:
+            return
+        self._unset_keepalive_if_required()
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            if self._should_upgrade():
+                self._hand_over(EARLY if data[upgrade.args[0] :] else None)
+            else:
+                self._unsupported_upgrade_warning()
+            return
+        except httptools.HttpParserError:
+            self._deaf = True
+            self.send_400_response("Invalid HTTP request received.")
+            return
+        self._head_bytes += len(data)
+        if self._fault is not None:
+            self._hand_over(None)
+        elif self._in_head and self._head_bytes > MAX_HEAD:
+            self._deaf = True
+            self.transport.write(response(Refusal(431, "invalid_parameter", "the request's head is too large")))
+            self.transport.close()
+
+    def _hand_over(self, early: Refusal | None) -> None:
+        self._deaf = True
+        cycle: Any = self.cycle
+        if cycle is not None and not cycle.response_complete:
+            # an earlier request of this connection is still being answered: that answer is the last one here
+            cycle.keep_alive = False
+            return
+        self._head_arrived()
+        self.connections.discard(self)
+        head = Head(self.scope["method"], self.scope["http_version"], self.url, self.scope["headers"])  # type: ignore[arg-type]
+        arrival = cast("type[Arrival]", self.ws_protocol_class)(self.config, self.server_state, self.app_state)
+        # the parser and this object hold each other; without this they would wait for the garbage collector
+        self.parser = None  # type: ignore[assignment]
+        arrival.begin(self.transport, head, self._fault or early)
+
+    def on_message_begin(self) -> None:
+        """Start the clock for the next head."""
+        super().on_message_begin()
+        self._in_head = True
+        self._head_bytes = 0
+        self._expect_head()
+
+    def on_headers_complete(self) -> None:
+        """Stop the clock; an upgrade that announces a body is refused without waiting for it."""
+        self._in_head = False
+        self._head_arrived()
+        super().on_headers_complete()
+        if self.parser.should_upgrade() and self._should_upgrade():
+            named = {name: value.decode("latin-1") for name, value in self.headers}
+            if named.get(b"content-length", "0").strip("0") or b"transfer-encoding" in named:
+                self._fault = Refusal(400, "bad_handshake", "an upgrade request has no body")
+
+    def _expect_head(self) -> None:
+        if self._head_deadline is None:
+            self._head_deadline = self.loop.call_later(HEAD_DEADLINE, self.transport.close)
+
+    def _head_arrived(self) -> None:
+        if self._head_deadline is not None:
+            self._head_deadline.cancel()
+            self._head_deadline = None
+
+
+class GatewayServer(uvicorn.Server):
+    """uvicorn's server that leaves the process's signals alone and says when it listens.
+
+    `serve` ends after `should_exit` was set: uvicorn then closes the listeners, calls `shutdown()` of every
+    connection, and waits for all of them to end: without limit, or for `timeout_graceful_shutdown` seconds, after
+    which it cancels the tasks of requests but *not* the sockets. So drain first: refuse new upgrades in `accept`,
+    close every socket, and set `should_exit` when the last `closed` has been told.
+    """
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(config)
+        self.listening = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, then set `listening`; a failed start of the app ends with SystemExit, as uvicorn does it."""
+        await super().startup(sockets)
+        self.listening.set()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave SIGINT and SIGTERM to whoever runs us."""
+        yield
+
+
+def server_for(app: Any, websocket: type[Arrival], *, shutdown_timeout: int, **settings: Any) -> GatewayServer:
+    """Return a server of an ASGI app and a `websocket_protocol`, to be run by `serve(sockets=[listening_socket()])`.
+
+    Its logs name no request: the access log is off, and uvicorn's loggers stay above the levels that print scopes.
+    `shutdown_timeout` is the back-stop in seconds for requests in flight; `settings` go to `uvicorn.Config`.
+    """
+    config = Config(
+        app,
+        http=GatewayHttp,
+        ws=websocket,
+        log_config=None,
+        log_level="info",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=shutdown_timeout,
+        **settings,
+    )
+    return GatewayServer(config)

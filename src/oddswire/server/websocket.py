@@ -1,0 +1,214 @@
+"""The seam between a WebSocket on the wire and what the rest of the server says on it; knows no library.
+
+A transport (see `picows_protocol`) asks `Accept` about each upgrade, then drives one `Conversation` a socket.
+Everything here runs on the loop's thread; every callback is synchronous and never re-entered from `Socket.send`.
+"""
+
+import base64
+import binascii
+import socket
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+from urllib.parse import parse_qsl
+
+import msgspec
+
+from oddswire.errors import CODES
+
+PATH = "/ws"
+MAX_MESSAGE = 16 * 1024
+"""Bytes of one message after joining its fragments."""
+SEND_BUFFER = 64 * 1024
+"""What the kernel may hold for a reader that stopped; its default would swallow megabytes of stale events."""
+CLOSE_DEADLINE = 5.0
+"""Seconds from our close frame (or refusal) to the end of the TCP connection, whatever the peer does."""
+MAX_QUERY_FIELDS = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Upgrade:
+    """Who asks for a WebSocket, and how. Query and headers hold tokens, so they are left out of `repr`."""
+
+    path: str
+    query: Mapping[str, str] = field(repr=False)
+    """Decoded; of a name given twice the first value."""
+    headers: Mapping[str, str] = field(repr=False)
+    """Lower-case names; of a name given twice the values joined by `, `."""
+    client: str
+    """The peer's IP address (a proxy's, if there is one in front)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A no before the 101, answered as `application/problem+json`; `code` is one of `errors.CODES`."""
+
+    status: int
+    code: str
+    detail: str
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+class Socket(Protocol):
+    """What a conversation may do to its socket. Calls after the end are ignored."""
+
+    @property
+    def queued(self) -> int:
+        """Bytes that wait in our process because the kernel takes no more."""
+        ...
+
+    @property
+    def sent_bytes(self) -> int:
+        """Bytes handed to the kernel so far; unchanged over time while `queued` > 0 means no progress."""
+        ...
+
+    def send(self, text: bytes) -> bool:
+        """Send one text frame; False when bytes stayed queued (wait for `drained`) or the socket is closing."""
+        ...
+
+    def send_many(self, frames: Sequence[bytes]) -> bool:
+        """Send many text frames with one write; returns as `send`."""
+        ...
+
+    def ping(self) -> None:
+        """Send a ping; the answer arrives as `Conversation.pong`."""
+        ...
+
+    def close(self, code: int, reason: bytes) -> None:
+        """Send a close frame with at most 123 bytes of reason; `text` is never called again.
+
+        The TCP connection ends with the peer's answer, or after `CLOSE_DEADLINE` whatever the peer does;
+        then `closed` is called, never from within this call.
+        """
+        ...
+
+    def pause_reading(self) -> None:
+        """Stop calling `text`; what has arrived already is kept in order, what has not stays in the kernel."""
+        ...
+
+    def resume_reading(self) -> None:
+        """Go on calling `text`, first with what was kept."""
+        ...
+
+
+class Conversation(Protocol):
+    """One socket's conversation, written by us.
+
+    A conversation that `Accept` returned gets `closed` exactly once, even if the client left before `opened`.
+    An exception from a callback is logged and closes the socket with 4200.
+    """
+
+    def opened(self, socket: Socket) -> None:
+        """Take the socket: the 101 has been written, frames may be sent from now on."""
+        ...
+
+    def text(self, message: bytes) -> None:
+        """Take one whole text message: fragments joined, valid UTF-8, at most `MAX_MESSAGE` bytes."""
+        ...
+
+    def pong(self) -> None:
+        """Notice a pong, asked for or not."""
+        ...
+
+    def drained(self) -> None:
+        """Notice that nothing is queued any more after a `send` that returned False."""
+        ...
+
+    def closed(self, code: int) -> None:
+        """Notice the end: the code of the first close frame of either side, 1005 without one in it, 1006 without."""
+        ...
+
+
+Accept = Callable[[Upgrade], Awaitable[Refusal | Conversation]]
+"""Decides an upgrade. Must end by itself; it is cancelled when the client leaves or sends anything meanwhile."""
+
+
+class Turnstile:
+    """Lets at most `at_once` starts through in one turn of the loop, so that a reconnect storm delays nobody long."""
+
+    def __init__(self, call_soon: Callable[[Callable[[], None]], object], at_once: int = 50) -> None:
+        self._call_soon = call_soon
+        self._at_once = at_once
+        self._waiting: list[Callable[[], None]] = []
+
+    def enter(self, start: Callable[[], None]) -> None:
+        """Have `start` called in a coming turn, in the order of entering."""
+        self._waiting.append(start)
+        if len(self._waiting) == 1:
+            self._call_soon(self._turn)
+
+    def _turn(self) -> None:
+        now, self._waiting = self._waiting[: self._at_once], self._waiting[self._at_once :]
+        if self._waiting:
+            self._call_soon(self._turn)
+        for start in now:
+            start()
+
+
+class _Problem(msgspec.Struct):
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    message: str
+
+
+def refusal_body(refusal: Refusal) -> bytes:
+    """Return a refusal as RFC 9457 JSON."""
+    meaning = CODES.get(refusal.code)
+    title = meaning.title if meaning else refusal.code
+    return msgspec.json.encode(
+        _Problem("about:blank", title, refusal.status, refusal.detail, refusal.code, refusal.detail)
+    )
+
+
+def handshake_fault(method: str, http_version: str, path: str, headers: Mapping[str, str]) -> Refusal | None:
+    """Return what is wrong with an upgrade request's head (RFC 6455, 4.2.1), or None. Never echoes a value."""
+    if path != PATH:
+        return Refusal(404, "not_found", f"WebSockets are served at {PATH} only")
+    if method != "GET":
+        return Refusal(400, "bad_handshake", "an upgrade is a GET request")
+    if http_version != "1.1":
+        return Refusal(400, "bad_handshake", "an upgrade needs HTTP/1.1")
+    if headers.get("content-length", "0").strip("0") or "transfer-encoding" in headers:
+        return Refusal(400, "bad_handshake", "an upgrade request has no body")
+    if headers.get("sec-websocket-version") != "13":
+        detail = "only WebSocket version 13 is spoken here"
+        return Refusal(426, "upgrade_required", detail, (("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13")))
+    try:
+        key = base64.b64decode(headers.get("sec-websocket-key", ""), validate=True)
+    except (binascii.Error, ValueError):
+        key = b""
+    if len(key) != 16:
+        return Refusal(400, "bad_handshake", "`Sec-WebSocket-Key` is missing or not 16 bytes in base64")
+    return None
+
+
+def parsed_query(query: str) -> dict[str, str]:
+    """Return the query's fields, the first of a name given twice; ValueError if there are more than 32."""
+    fields = parse_qsl(query, keep_blank_values=True, max_num_fields=MAX_QUERY_FIELDS)
+    return dict(reversed(fields))
+
+
+def listening_socket(host: str, port: int) -> socket.socket:
+    """Return a bound TCP socket for `Server.serve(sockets=[...])` whose connections inherit `SEND_BUFFER`.
+
+    Port 0 takes a free one. Raises OSError that names the address when it cannot be used.
+    """
+    try:
+        family, kind, proto, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+    except socket.gaierror as error:
+        raise OSError(error.errno, f"cannot listen on {host}: {error.strerror}") from error
+    listener = socket.socket(family, kind, proto)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+        listener.setblocking(False)
+        listener.bind(address)
+    except OSError as error:
+        listener.close()
+        raise OSError(error.errno, f"cannot listen on {host} port {port}: {error.strerror}") from error
+    return listener

@@ -1,0 +1,347 @@
+"""One socket: its session, its feed and its place on the node, held together."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import structlog
+
+from oddswire.auth.identity import Identity
+from oddswire.clock import Clock
+from oddswire.errors import OddswireError, Refused
+from oddswire.streams.delivery import place
+from oddswire.streams.feed import Feed
+from oddswire.streams.hub import Hub
+from oddswire.streams.roster import Roster
+from oddswire.streams.wakes import NEVER, Wakes, monotonic_ms
+from oddswire.wire.codes import SERVER_ERROR, TOO_MANY_CONNECTIONS, close_reason
+from oddswire.wire.frames import encode, error_frame
+from oddswire.wire.session import (
+    Close,
+    Flow,
+    Hold,
+    Join,
+    Output,
+    PingPeer,
+    Place,
+    Renew,
+    Say,
+    ServerSession,
+    State,
+    Verify,
+)
+
+REPLIES_BYTES = 64 * 1024
+"""More than this waiting to be sent, and the client is not listened to until it has read."""
+
+_logger = structlog.get_logger("oddswire.streams")
+
+VerifyToken = Callable[[str], Awaitable[Identity] | Identity]
+"""Return whom a token proves, or raise `Refused`. Its look at revocations must be the last thing it does."""
+
+
+class Socket(Protocol):
+    """A WebSocket after its upgrade. Nothing here waits or raises; after the close nothing is sent any more."""
+
+    @property
+    def queued(self) -> int:
+        """Bytes that wait in our process."""
+        ...
+
+    @property
+    def sent_bytes(self) -> int:
+        """Bytes that have left our process so far."""
+        ...
+
+    def send(self, frame: bytes) -> bool:
+        """Send a text frame; False while bytes wait in our process, until `drained`."""
+        ...
+
+    def send_many(self, frames: Sequence[bytes]) -> bool:
+        """Send text frames in order, as `send`."""
+        ...
+
+    def ping(self) -> None:
+        """Send a ping of the protocol's own."""
+        ...
+
+    def close(self, code: int, reason: bytes) -> None:
+        """Send a close frame and end."""
+        ...
+
+    def pause_reading(self) -> None:
+        """Take nothing from the client for now."""
+        ...
+
+    def resume_reading(self) -> None:
+        """Take frames again."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """What all connections of a process share; `chance` returns a fresh number of 0..1."""
+
+    hub: Hub
+    roster: Roster
+    wakes: Wakes
+    clock: Clock
+    verify: VerifyToken
+    chance: Callable[[], float]
+
+
+class Connection:
+    """The conversation on one socket, from its upgrade to its end."""
+
+    __slots__ = (
+        "_cursor",
+        "_feed",
+        "_node",
+        "_paused",
+        "_place",
+        "_session",
+        "_socket",
+        "_task",
+        "_token",
+        "address",
+        "app_id",
+        "identity",
+        "wake_at",
+    )
+
+    def __init__(
+        self,
+        node: Node,
+        *,
+        app_id: str,
+        address: str,
+        token: str | None = None,
+        since: int | None = None,
+        epoch: str | None = None,
+    ) -> None:
+        self.app_id = app_id
+        self.address = address
+        self.identity: Identity | None = None
+        self.wake_at = NEVER
+        self._node = node
+        self._session = ServerSession(app_id, monotonic_ms(node.clock), node.chance())
+        self._token = token
+        self._cursor = (since, epoch)
+        self._feed: Feed | None = None
+        self._place: Place | None = None
+        self._paused = False
+        self._task: asyncio.Task[None] | None = None
+
+    # ---- what the transport tells
+
+    def opened(self, socket: Socket) -> None:
+        """The upgrade has been answered; the first frame is `connected` or an error."""
+        self._socket = socket
+        self._node.roster.enter(self)
+        token, self._token = self._token, None
+        if token is None and not self._node.roster.seat(self, None):
+            self._refuse_seat()
+            return
+        self._do(self._session.open(token, *self._cursor))
+        self._rearm()
+
+    def text(self, text: bytes) -> None:
+        """The client has sent a frame."""
+        self._do(self._session.receive(text, monotonic_ms(self._node.clock), self._node.clock.now()))
+        if not self._paused and (self._session.busy or self._socket.queued > REPLIES_BYTES):
+            self._paused = True
+            self._socket.pause_reading()
+
+    def pong(self) -> None:
+        """The client has answered a ping of the protocol's own."""
+        self._session.pong()
+
+    def drained(self) -> None:
+        """Nothing waits in our process any more."""
+        self._session.drained()
+        if self._feed is not None:
+            self._feed.drained()
+        self._listen_again()
+        self._rearm()
+
+    def closed(self, code: int) -> None:  # noqa: ARG002 - the transport's seam
+        """The socket is gone."""
+        self._stop()
+        self._node.roster.leave(self)
+
+    # ---- what the node tells
+
+    def wake(self, now: int, wall: int) -> None:
+        """Do what is due."""
+        if self._session.state is State.CLOSED:
+            return
+        feed, socket = self._feed, self._socket
+        seq = feed.delivery.cursor if feed is not None and feed.flowing else None
+        chance = self._node.chance()
+        self._do(self._session.wake(now, wall, queued=socket.queued, sent=socket.sent_bytes, seq=seq, chance=chance))
+        self._rearm()
+
+    def tell(self, frame: bytes) -> None:
+        """Send a frame that is of no stream, once the conversation has begun."""
+        if self._session.state not in (State.CONNECTING, State.CLOSED):
+            self._send(frame)
+
+    def close(self, code: int, retry_after_ms: int | None = None, name: str | None = None) -> None:
+        """Close the socket; no event is written any more."""
+        self._stop()
+        self._socket.close(code, close_reason(code, retry_after_ms, name))
+
+    # ---- what the feed tells
+
+    def backed_up(self) -> None:
+        """Output waits in our process."""
+        self._session.backed_up(monotonic_ms(self._node.clock), self._socket.sent_bytes)
+        self._rearm()
+
+    def lost(self, code: int) -> None:
+        """The stream cannot go on."""
+        self.close(code)
+
+    # ---- doing
+
+    def _do(self, outputs: list[Output]) -> None:
+        for output in outputs:
+            match output:
+                case Say(frame):
+                    self._send(encode(frame))
+                case Verify(token):
+                    self._run(self._verify(token))
+                case Join(since, epoch):
+                    self._run(self._join(since, epoch))
+                case Renew():
+                    self._renew()
+                case Flow():
+                    self._flow()
+                case Hold():
+                    if self._feed is not None:
+                        self._feed.hold()
+                case PingPeer():
+                    self._socket.ping()
+                case Close(code, name):
+                    self.close(code, name=name)
+
+    def _send(self, frame: bytes) -> None:
+        if not self._socket.send(frame):
+            if self._feed is not None:
+                self._feed.blocked()
+            else:
+                self.backed_up()
+
+    def _run(self, work: Coroutine[None, None, None]) -> None:
+        self._task = asyncio.get_running_loop().create_task(self._guarded(work))
+
+    async def _guarded(self, work: Coroutine[None, None, None]) -> None:
+        try:
+            await work
+        except Exception as error:
+            if not isinstance(error, OddswireError):
+                _logger.exception("a sign-in failed", app=self.app_id)
+            if self._session.state is not State.CLOSED:
+                self.close(SERVER_ERROR)
+        self._listen_again()
+        self._rearm()
+
+    async def _verify(self, token: str) -> None:
+        clock = self._node.clock
+        try:
+            found = self._node.verify(token)
+            identity = found if isinstance(found, Identity) else await found
+        except Refused as error:
+            self._do(self._session.refused(error.code, error.detail, monotonic_ms(clock), clock.now()))
+            return
+        outputs = self._session.verified(identity, monotonic_ms(clock), clock.now())
+        if self._session.bearer is identity:
+            self.identity = identity
+        self._do(outputs)
+
+    async def _join(self, since: int | None, epoch: str | None) -> None:
+        identity = self.identity
+        if identity is None:
+            raise RuntimeError("nobody to join a stream for")
+        self._leave_feed()
+        if not self._node.roster.seat(self, identity.user_id):
+            self._refuse_seat()
+            return
+        feed, kept = await self._node.hub.join(
+            identity.app_id, identity.user_id, identity.expires_at, self._socket, self
+        )
+        if self._session.state is State.CLOSED:
+            self._node.hub.leave(feed)
+            return
+        self._feed = feed
+        if self._socket.queued:
+            feed.blocked()
+        self._placed(place(kept, since, epoch))
+
+    def _renew(self) -> None:
+        feed = self._feed
+        if feed is None:
+            raise RuntimeError("a token was renewed where no stream flows")
+        delivery = feed.delivery
+        self._placed(Place(delivery.cursor, delivery.known_head, delivery.epoch))
+
+    def _placed(self, found: Place) -> None:
+        self._place = found
+        clock = self._node.clock
+        self._do(self._session.placed(found, monotonic_ms(clock), clock.now()))
+
+    def _flow(self) -> None:
+        if self._feed is not None and self._place is not None and self.identity is not None:
+            self._feed.flow(self.identity.expires_at, self._place.seq, self._place.head)
+
+    def _refuse_seat(self) -> None:
+        self._send(encode(error_frame("too_many_connections", "there are too many connections already")))
+        self.close(TOO_MANY_CONNECTIONS)
+
+    def _listen_again(self) -> None:
+        if self._paused and not self._session.busy and self._socket.queued <= REPLIES_BYTES:
+            self._paused = False
+            self._socket.resume_reading()
+
+    def _leave_feed(self) -> None:
+        if self._feed is not None:
+            self._node.hub.leave(self._feed)
+            self._feed = None
+
+    def _stop(self) -> None:
+        self._session.end()
+        self._leave_feed()
+
+    def _rearm(self) -> None:
+        if self._session.state is not State.CLOSED:
+            clock = self._node.clock
+            self._node.wakes.at(self, self._session.next_wake(monotonic_ms(clock), clock.now()))
+
+
+class RefusedConnection:
+    """The conversation with somebody who may not connect but could not read an HTTP status: an error, then the end."""
+
+    __slots__ = ("_close_code", "_code", "_detail")
+
+    def __init__(self, code: str, detail: str, close_code: int) -> None:
+        self._code = code
+        self._detail = detail
+        self._close_code = close_code
+
+    def opened(self, socket: Socket) -> None:
+        """Say why, and close."""
+        socket.send(encode(error_frame(self._code, self._detail)))
+        socket.close(self._close_code, close_reason(self._close_code))
+
+    def text(self, text: bytes) -> None:
+        """Pass over what still comes."""
+
+    def pong(self) -> None:
+        """Pass over what still comes."""
+
+    def drained(self) -> None:
+        """Nothing waits for this."""
+
+    def closed(self, code: int) -> None:
+        """The socket is gone."""

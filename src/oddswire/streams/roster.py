@@ -1,0 +1,172 @@
+"""Who is connected to this node: how many may be, whose sessions end, and how everybody is sent away at the end."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import NamedTuple, Protocol
+
+from oddswire.auth.identity import Identity
+from oddswire.wire.codes import DRAINING, SIGNED_OUT, UNKNOWN_APP
+
+CLOSED_A_TURN = 200
+RETRY_FROM_MS = 2_000
+RETRY_TO_MS = 10_000
+FAREWELL_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Caps:
+    """The most connections of one user, of one address without a user, and of one app (None: no end)."""
+
+    user: int = 20
+    address: int = 100
+    app: int | None = None
+
+
+class Present(Protocol):
+    """A connection, as the roster sees it."""
+
+    app_id: str
+    address: str
+    identity: Identity | None
+
+    def close(self, code: int, retry_after_ms: int | None = None, name: str | None = None) -> None:
+        """Close it."""
+        ...
+
+    def tell(self, frame: bytes) -> None:
+        """Send a frame that is of no stream."""
+        ...
+
+
+class Seat(NamedTuple):
+    """What a connection is counted under."""
+
+    app_id: str
+    user_id: str | None
+    address: str | None
+
+
+class Roster:
+    """The connections of one node."""
+
+    def __init__(self, caps: Caps, chance: Callable[[], float]) -> None:
+        self._caps = caps
+        self._chance = chance
+        self._seats: dict[Present, Seat | None] = {}
+        self._count: Counter[tuple[str, str, str]] = Counter()
+        self._empty = asyncio.Event()
+        self._empty.set()
+
+    def __len__(self) -> int:
+        return len(self._seats)
+
+    def __iter__(self) -> Iterator[Present]:
+        return iter(tuple(self._seats))
+
+    # ---- coming and going
+
+    def enter(self, present: Present) -> None:
+        """A connection is there, not counted under anybody yet."""
+        self._seats[present] = None
+        self._empty.clear()
+
+    def seat(self, present: Present, user_id: str | None) -> bool:
+        """Count a connection under a user, or its address; false, and nothing changes, where a cap is reached."""
+        if present not in self._seats:
+            return False
+        old = self._seats[present]
+        new = Seat(present.app_id, user_id, None if user_id is not None else network_of(present.address))
+        if old == new:
+            return True
+        taken = set(self._keys(old))
+        if any(key not in taken and self._count[key] >= most for key, most in self._keys(new).items()):
+            return False
+        self._recount(old, -1)
+        self._recount(new, 1)
+        self._seats[present] = new
+        return True
+
+    def leave(self, present: Present) -> None:
+        """A connection is gone."""
+        self._recount(self._seats.pop(present, None), -1)
+        if not self._seats:
+            self._empty.set()
+
+    def _keys(self, seat: Seat | None) -> dict[tuple[str, str, str], int]:
+        """Return what a seat is counted under, and the most there may be."""
+        if seat is None:
+            return {}
+        keys = {} if self._caps.app is None else {("app", seat.app_id, ""): self._caps.app}
+        if seat.user_id is not None:
+            keys["user", seat.app_id, seat.user_id] = self._caps.user
+        elif seat.address is not None:
+            keys["address", "", seat.address] = self._caps.address
+        return keys
+
+    def _recount(self, seat: Seat | None, by: int) -> None:
+        for key in self._keys(seat):
+            self._count[key] += by
+            if not self._count[key]:
+                del self._count[key]
+
+    # ---- speaking to many
+
+    def close_sessions(self, revoked: Callable[[Identity], bool], code: int = SIGNED_OUT) -> int:
+        """Close every connection whose identity is `revoked`; return how many."""
+        found = [present for present in self if present.identity is not None and revoked(present.identity)]
+        for present in found:
+            present.close(code)
+        return len(found)
+
+    def close_app(self, app_id: str) -> int:
+        """Close every connection of an app that is no longer active; return how many."""
+        found = [present for present in self if present.app_id == app_id]
+        for present in found:
+            present.close(UNKNOWN_APP if present.identity is None else SIGNED_OUT)
+        return len(found)
+
+    def tell(self, frame: bytes) -> None:
+        """Send a frame that is of no stream to everybody."""
+        for present in self:
+            present.tell(frame)
+
+    # ---- the end
+
+    async def drain(self, seconds: float, *, alone: bool = True) -> None:
+        """Send everybody away with 4300, and return when they are gone, at the latest `seconds` + 2 from now.
+
+        Alone, sockets stay to the end of the window, and `retryAfterMs` spreads over 2-10 s; with other nodes, the
+        closes themselves spread over the window.
+        """
+        if alone and await self._gone_within(seconds):
+            return
+        everybody = tuple(self)
+        for number, present in enumerate(everybody, 1):
+            spread = RETRY_FROM_MS + int((RETRY_TO_MS - RETRY_FROM_MS) * self._chance())
+            present.close(DRAINING, spread if alone else 0)
+            if not alone:
+                await asyncio.sleep(seconds / len(everybody))
+            elif number % CLOSED_A_TURN == 0:
+                await asyncio.sleep(0)
+        await self._gone_within(FAREWELL_SECONDS)
+
+    async def _gone_within(self, seconds: float) -> bool:
+        try:
+            await asyncio.wait_for(self._empty.wait(), seconds)
+        except TimeoutError:
+            return False
+        return True
+
+
+def network_of(address: str) -> str:
+    """Return what an address is counted as: itself, or the /64 of an IPv6 one; text that is none stands for itself."""
+    try:
+        found = ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if isinstance(found, IPv6Address) and found.ipv4_mapped is None:
+        return str(IPv6Address(int(found) >> 64 << 64)) + "/64"
+    return str(found if isinstance(found, IPv4Address) else found.ipv4_mapped)

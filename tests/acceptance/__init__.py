@@ -1,0 +1,1 @@
+"""The main job, by real processes and real sockets."""

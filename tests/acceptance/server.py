@@ -1,0 +1,121 @@
+"""A real `oddswire serve` in a process of its own, and what it takes to talk to it."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+ORIGIN = "http://app.localhost:5173"
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def command(*words: str, **env: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "oddswire", *words],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, **env},
+    )
+
+
+@dataclass
+class Server:
+    """A running gateway with one app; `kill` is the normal way to stop it."""
+
+    database: Path
+    port: int
+    app: str
+    api_key: str
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def ws_url(self, app: str | None = None, **query: str | int) -> str:
+        extra = "".join(f"&{name}={value}" for name, value in query.items())
+        return f"ws://127.0.0.1:{self.port}/ws?appId={app or self.app}{extra}"
+
+    def start(self, **env: str) -> None:
+        self.process = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "oddswire", "serve", "--host", "127.0.0.1", "--port", str(self.port)),
+                *("--admin", f"127.0.0.1:{free_port()}", "--database", str(self.database)),
+            ],
+            env={**os.environ, **env},
+            stdout=subprocess.DEVNULL,
+            stderr=(self.database.parent / "server.log").open("ab"),
+        )
+        deadline = time.monotonic() + 30
+        while True:
+            with contextlib.suppress(httpx.TransportError):
+                if httpx.get(f"{self.url}/readyz").status_code == 200:
+                    return
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError("the server did not start:\n" + self.log())
+            time.sleep(0.02)
+
+    def log(self) -> str:
+        return (self.database.parent / "server.log").read_text()
+
+    def kill(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+
+    def terminate(self) -> int:
+        assert self.process is not None
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(timeout=30)
+
+    def sign_in(self, user: str, app: str | None = None, api_key: str | None = None) -> dict[str, Any]:
+        answer = httpx.post(
+            f"{self.url}/auth/token",
+            headers={"x-app-id": app or self.app, "x-app-api-key": api_key or self.api_key},
+            json={"userId": user},
+        )
+        assert answer.status_code == 201, answer.text
+        signed_in: dict[str, Any] = answer.json()
+        return signed_in
+
+    def http(self, access_token: str, app: str | None = None) -> httpx.AsyncClient:
+        headers = {"x-app-id": app or self.app, "authorization": f"Bearer {access_token}"}
+        return httpx.AsyncClient(base_url=self.url, headers=headers, timeout=20)
+
+
+@contextlib.contextmanager
+def running_server(folder: Path, **env: str) -> Iterator[Server]:
+    database = folder / "oddswire.db"
+    created = command("app", "create", "shop", "--origin", ORIGIN, "--database", str(database), "--json")
+    assert created.returncode == 0, created.stderr
+    import json
+
+    server = Server(database, free_port(), "shop", json.loads(created.stdout)["apiKey"])
+    server.start(**env)
+    try:
+        yield server
+    finally:
+        server.kill()
+
+
+def an_order(**other: Any) -> dict[str, Any]:
+    return {
+        **{"venue": "paper", "marketId": "fed-cut-dec", "outcomeId": "yes"},
+        **{"side": "buy", "price": 0.01, "size": 10},
+        **other,
+    }
