@@ -139,7 +139,7 @@ class Reconciler:
 
     async def _check(self) -> None:
         async for order in self._pages("orders.unsettled"):
-            if not self._dispatch.is_sending(order.order_id):
+            if order.status == "unconfirmed" or not self._dispatch.is_sending(order.order_id):
                 await self._ask(order)
         async for order in self._pages("orders.cancel_wanted"):
             self._dispatch.send_cancel(await self._account_of(order), order)

@@ -85,10 +85,11 @@ class Telling:
     def intend(self, order: Order) -> None:
         """Place the hold of a new order: committed silently, told by `submit` or `unconfirm`."""
         order.money_held, order.contracts_held = order.holds()
-        self._post_hold(order)
+        holding = self._holding(order)
+        holds = order.money_held, order.contracts_held
+        self.books.post(rules.hold(order.order_id, order.market_id, order.outcome_id, *holds))
         self.books.balance.untold += order.money_held
-        if order.contracts_held:
-            self._holding(order).untold += order.contracts_held
+        holding.untold += order.contracts_held
         self.orders[order.order_id] = order
 
     def unconfirm(self, order: Order) -> None:
@@ -130,8 +131,7 @@ class Telling:
 
     def adopt(self, order: Order, report: OrderReport) -> None:
         """Take over an order found at the venue that did not come through us, and tell it."""
-        order.money_held, order.contracts_held = order.holds()
-        self._post_hold(order)
+        self.intend(order)
         self.submit(order, report)
 
     def fill(self, order: Order, report: FillReport) -> None:
@@ -243,11 +243,6 @@ class Telling:
 
     def _holding(self, order: Order) -> Holding:
         return self.books.holding(order.market_id, order.outcome_id)
-
-    def _post_hold(self, order: Order) -> None:
-        self._holding(order)
-        holds = order.money_held, order.contracts_held
-        self.books.post(rules.hold(order.order_id, order.market_id, order.outcome_id, *holds))
 
     def _tell_hold(self, order: Order) -> None:
         self.books.balance.untold -= order.money_held
