@@ -1,3 +1,5 @@
+from itertools import islice
+
 from oddswire import ids
 
 
@@ -23,3 +25,8 @@ def test_no_two_streams_and_no_two_histories_share_an_epoch() -> None:
     }
     assert len(epochs) == 1000
     assert ids.epoch_of("h", 1) == ids.epoch_of("h", 1)
+
+
+def test_a_series_sorts_in_the_order_in_which_it_was_made() -> None:
+    made = list(islice(ids.id_series("fil", 5), 300))
+    assert made == sorted(set(made))

@@ -133,6 +133,14 @@ class Conflict(OddswireError):
         self.order = order
 
 
+class Rejected(OddswireError):
+    """The venue said no (`rejected_by_venue`); `order` is the stored order, in its wire form."""
+
+    def __init__(self, detail: str, *, order: object) -> None:
+        super().__init__("rejected_by_venue", detail)
+        self.order = order
+
+
 class CursorRefused(OddswireError):
     """A cursor this stream cannot honour: `history_expired`, `epoch_changed` or `ahead`."""
 

@@ -33,15 +33,16 @@ class Shop:
     reconciler: Reconciler
     clock: SystemClock = field(default_factory=SystemClock)
 
-    async def place(self, user: str = "ann", side: str = "buy", **other: Any) -> Placed:
+    async def place(self, user: str = "ann", change: dict[str, object] | None = None, **other: Any) -> Placed:
         wanted = {
             "venue": "scripted",
             "marketId": "rain",
             "outcomeId": "yes",
-            "side": side,
+            "side": "buy",
             "price": 0.55,
             "size": 10,
             **other,
+            **(change or {}),
         }
         return await self.desk.place(
             APP, user, msgspec.json.decode(msgspec.json.encode(wanted), type=bodies.PlaceOrder)
@@ -64,7 +65,7 @@ class Shop:
 
 def steps(told: list[UserEvent]) -> list[str]:
     """Name events in a word or two, the opening deposit left out."""
-    said = []
+    said: list[str] = []
     for event in told[1:]:
         match event:
             case events.OrderEvent():

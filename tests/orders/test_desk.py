@@ -83,7 +83,7 @@ async def test_a_repeat_waits_with_the_first(shop: Shop) -> None:
 async def test_a_repeat_that_differs_names_the_field(shop: Shop, field: str, value: object) -> None:
     await shop.place(clientOrderId="x")
     with pytest.raises(Conflict) as refused:
-        await shop.place(**{"clientOrderId": "x", field: value})
+        await shop.place(change={"clientOrderId": "x", field: value})
     assert (refused.value.code, refused.value.path) == ("order_conflict", f"$.{field}")
 
 
@@ -109,7 +109,7 @@ async def test_a_repeat_that_differs_names_the_field(shop: Shop, field: str, val
 )
 async def test_a_denied_order_stores_nothing_and_frees_its_id(shop: Shop, change: dict[str, object], code: str) -> None:
     with pytest.raises(Denied) as denied:
-        await shop.place(**{"clientOrderId": "x", **change})
+        await shop.place(change={"clientOrderId": "x", **change})
     assert denied.value.code == code
     assert len(await shop.events()) == 1
     assert shop.venue.sent == {}

@@ -1,6 +1,7 @@
 """What is told of an order's life, as a script of steps and the events each commit says."""
 
 from collections.abc import Callable
+from itertools import repeat
 from typing import Any
 
 import pytest
@@ -80,7 +81,7 @@ class Account:
 
     def commit(self, act: Callable[[Telling], object]) -> list[UserEvent]:
         books = Books(self.balance, dict(self.holdings))
-        telling = Telling(1, "paper", self.seq, 10 + self.seq, books, "venue", lambda: "fil_1")
+        telling = Telling(1, "paper", self.seq, 10 + self.seq, books, "venue", repeat("fil_1"))
         for holding in books.holdings.values():
             telling.remember(holding)
         act(telling)

@@ -35,8 +35,12 @@ def hash_secret(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
-def create(tx: Tx, app_id: str, origins: Sequence[str], key_name: str, now: int) -> tuple[App, str]:
+def create(
+    tx: Tx, app_id: str, origins: Sequence[str], key_name: str, now: int, known_key: str | None = None
+) -> tuple[App, str]:
     """Register an app and return it with its API key, which cannot be had again.
+
+    The key is made here; `known_key` is for a demo alone, whose key is printed in the documentation.
 
     Raises:
         InvalidInput: `invalid_parameter`: the id or an origin is not one.
@@ -48,7 +52,7 @@ def create(tx: Tx, app_id: str, origins: Sequence[str], key_name: str, now: int)
     listed = tuple(dict.fromkeys(str(parse_origin(origin)) for origin in origins))
     if not tx.run("apps.insert", app_id, msgspec.json.encode(listed).decode(), now):
         raise Conflict("app_exists", f"There is an app {app_id!r} already.", path="id")
-    key = API_KEY_PREFIX + secrets.token_urlsafe(32)
+    key = known_key or API_KEY_PREFIX + secrets.token_urlsafe(32)
     tx.run("apps.insert_key", hash_secret(key), app_id, key_name, now)
     return App(app_id, listed, True, now), key
 
@@ -116,3 +120,7 @@ class AppDirectory:
         if app is None or not app.active:
             raise Refused("unknown_app", "No active app has this id.")
         return app
+
+    def active(self) -> list[App]:
+        """Return every active app."""
+        return [app for app in self._apps.values() if app.active]

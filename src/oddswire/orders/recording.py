@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from oddswire.clock import Clock
 from oddswire.events import Source
-from oddswire.ids import new_id
+from oddswire.ids import id_series, new_id
 from oddswire.orders import records
 from oddswire.orders.order import Order
 from oddswire.orders.records import KnownFill, Opened
@@ -39,7 +39,7 @@ def begin(tx: Tx, stream: Stream, venue: str, clock: Clock, source: Source) -> t
         timestamp=now,
         books=opened.books,
         source=source,
-        new_fill_id=lambda: new_id("fil", now),
+        fill_ids=id_series("fil", now),
     )
     return opened, telling
 

@@ -4,7 +4,7 @@ PROTOCOL 1.6: an order's `order_submitted` and its `balance_update` come first, 
 at the end one `holding_update` a changed holding and one `balance_update` a venue.
 """
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -56,7 +56,7 @@ class Fill:
 class Telling:
     """Books, and the events since `seq`; every change made through it is told when `finish` has been called.
 
-    `timestamp` is the commit's time in ms, `source` how we learned of it, `new_fill_id` makes ids.
+    `timestamp` is the commit's time in ms, `source` how we learned of it, `fill_ids` where new ids come from, in order.
     """
 
     stream_id: int
@@ -65,7 +65,7 @@ class Telling:
     timestamp: int
     books: Books
     source: Source
-    new_fill_id: Callable[[], str]
+    fill_ids: Iterator[str]
     events: list[UserEvent] = field(default_factory=list)
     orders: dict[str, Order] = field(default_factory=dict)
     fills: list[Fill] = field(default_factory=list)
@@ -141,7 +141,7 @@ class Telling:
         whole = order.filled >= order.size
         before = order.move("filled" if whole else order.status if order.finished else "partially_filled")
         order.money_held, order.contracts_held = order.holds()
-        fill_id = self.new_fill_id()
+        fill_id = next(self.fill_ids)
         holding = self._holding(order)
         if order.side == "buy":
             self.books.average_in(holding, report.price, report.size)

@@ -15,7 +15,7 @@ from picows.picows import WSAutoPingStrategy, WSProtocol  # type: ignore[attr-de
 from uvicorn.server import ServerState
 
 from oddswire.server.http_protocol import Arrival, House, linger
-from oddswire.server.websocket import CLOSE_DEADLINE, MAX_MESSAGE, Accept, Conversation
+from oddswire.server.websocket import CLOSE_DEADLINE, MAX_MESSAGE, Accept, Conversation, text_header
 
 log = logging.getLogger(__name__)
 
@@ -39,19 +39,32 @@ _FAULTS = {
 _scratch = memoryview(bytearray(65536))
 
 
-class _Silent:
-    """Takes picows' log records and drops them: they hold the raw request."""
+class _Ear:
+    """picows' logger: drops its records, which hold raw requests, but hears when it gives up on a connection.
+
+    picows says so right before it sends a close frame of its own, so ours goes first and picows drops its own.
+    """
+
+    __slots__ = ("_socket",)
+
+    def __init__(self, socket: "PicowsSocket") -> None:
+        self._socket = socket
 
     def isEnabledFor(self, level: int) -> bool:  # noqa: ARG002, N802
         return False
 
-    def log(self, *args: object, **kwargs: object) -> None:
+    def error(self, message: str, *args: Any) -> None:
+        if message.startswith("WS parser error"):
+            self._socket.parser_failed(int(args[0][0]))
+
+    def exception(self, message: str, *args: object) -> None:  # noqa: ARG002
+        log.exception("picows gave up on a connection")
+        self._socket.parser_failed(4200)
+
+    def log(self, *args: object) -> None:
         pass
 
-    debug = info = warning = error = exception = log
-
-
-_silent = _Silent()
+    debug = info = warning = log
 
 
 class _Line:
@@ -72,30 +85,26 @@ class _Line:
 class _Wire(WSProtocol):  # type: ignore[misc]
     """picows' protocol, with its buffer bounded and its parser's failures noticed."""
 
-    __slots__ = ("deaf", "house", "socket", "state")
+    __slots__ = ("house", "socket", "state")
 
     def __init__(self, socket: "PicowsSocket", house: House, state: ServerState, max_message: int) -> None:
         ping = (False, 1, 1, WSAutoPingStrategy.PING_WHEN_IDLE)
         pong = False
         super().__init__(
-            None, None, False, lambda _: socket, _silent, True, None, *ping, pong, max_message, None, READ_BUFFER
+            None, None, False, lambda _: socket, _Ear(socket), True, None, *ping, pong, max_message, None, READ_BUFFER
         )
         self.socket = socket
         self.house = house
         self.state = state
-        self.deaf = False
 
     def get_buffer(self, size_hint: int) -> memoryview:
-        if self.deaf:
+        if self.socket.deaf:
             return _scratch
         return cast("memoryview", super().get_buffer(size_hint))[:READ_WINDOW]
 
     def buffer_updated(self, nbytes: int) -> None:
-        if self.deaf:
-            return
-        super().buffer_updated(nbytes)
-        if self.transport.is_close_frame_sent and self.socket.failed_in_parser():
-            self.deaf = True
+        if not self.socket.deaf:
+            super().buffer_updated(nbytes)
 
     def eof_received(self) -> bool:
         self.socket.expect_end()
@@ -128,6 +137,7 @@ class PicowsSocket(WSListener):
         "_told",
         "_transport",
         "_ws",
+        "deaf",
     )
 
     def __init__(self, transport: asyncio.Transport, conversation: Conversation, max_message: int) -> None:
@@ -136,6 +146,7 @@ class PicowsSocket(WSListener):
         self._max_message = max_message
         self._size = transport.get_write_buffer_size
         self._ws: WSTransport
+        self.deaf = False
         self._taken = 0
         self._closing = 0  # the code of the first close frame of either side
         self._told = False
@@ -252,6 +263,7 @@ class PicowsSocket(WSListener):
         self._end(self._closing or 1006)
         self._closing = self._closing or 1006
         self._inbox = self._parts = self._pong = None
+        del self._ws  # it knows us too
 
     def pause_writing(self) -> None:
         """Do nothing: `send` has said it by returning False."""
@@ -266,16 +278,11 @@ class PicowsSocket(WSListener):
         if not self._size():
             self._tell(self._conversation.drained)
 
-    def failed_in_parser(self) -> bool:
-        """Whether the close frame that was sent is picows' own; if so what follows on the wire cannot be read."""
-        if self._closing:
-            return False
-        self._closing = int(cast("Any", self._ws).close_handshake.sent.code)
-        self._inbox = self._parts = None
-        self.expect_end()
+    def parser_failed(self, code: int) -> None:
+        """Close; what follows on the wire cannot be read any more, so it is dropped until the connection ends."""
+        self._fail(code)
+        self.deaf = True
         linger(self._transport)
-        self._transport.resume_reading()
-        return True
 
     def expect_end(self) -> None:
         """Make sure that the connection ends soon, whatever the peer does and however much is queued for it."""
@@ -315,6 +322,7 @@ class PicowsSocket(WSListener):
         known = 1000 <= code <= 1014 and code not in (1004, 1005, 1006)
         if raw and not known and not 3000 <= code <= 4999:
             self._fail(1002)
+            self._transport.close()
         else:
             self._arrived(code)
 
@@ -359,15 +367,6 @@ class PicowsSocket(WSListener):
         except Exception:
             log.exception("a conversation failed")
             self._fail(4200)
-
-
-def text_header(length: int) -> bytes:
-    """Return the header of an unfragmented, unmasked text frame of `length` bytes."""
-    if length < 126:
-        return bytes((0x81, length))
-    if length < 65536:
-        return b"\x81\x7e" + length.to_bytes(2, "big")
-    return b"\x81\x7f" + length.to_bytes(8, "big")
 
 
 def websocket_protocol(

@@ -191,6 +191,15 @@ def parsed_query(query: str) -> dict[str, str]:
     return dict(reversed(fields))
 
 
+def text_header(length: int) -> bytes:
+    """Return the header of an unfragmented, unmasked text frame of `length` bytes."""
+    if length < 126:
+        return bytes((0x81, length))
+    if length < 65536:
+        return b"\x81\x7e" + length.to_bytes(2, "big")
+    return b"\x81\x7f" + length.to_bytes(8, "big")
+
+
 def listening_socket(host: str, port: int) -> socket.socket:
     """Return a bound TCP socket for `Server.serve(sockets=[...])` whose connections inherit `SEND_BUFFER`.
 

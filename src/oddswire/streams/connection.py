@@ -275,8 +275,6 @@ class Connection:
             self._node.hub.leave(feed)
             return
         self._feed = feed
-        if self._socket.queued:
-            feed.blocked()
         self._placed(place(kept, since, epoch))
 
     def _renew(self) -> None:

@@ -1,8 +1,9 @@
-"""Who hears what: rings go to the feeds of their stream, pages are read from the log, a slow poll heals what was lost."""
+"""Who hears what: rings go to the feeds of their stream, pages come from the log, a slow poll heals what was lost."""
 
 import asyncio
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from itertools import islice
 from typing import NamedTuple
@@ -45,6 +46,15 @@ class Hub:
         self._readers: set[asyncio.Task[None]] = set()
         self._poll_now = asyncio.Event()
         self._poller: asyncio.Task[None] | None = None
+
+    def __len__(self) -> int:
+        """Return how many streams are heard."""
+        return len(self._rooms)
+
+    def catching_up(self) -> int:
+        """Return how many feeds are behind their stream: a page is being read, or output waits."""
+        feeds = (feed for room in self._rooms.values() for feed in room)
+        return sum(feed.flowing and not feed.delivery.level for feed in feeds)
 
     def start(self) -> None:
         """Listen to the store's bells and poll slowly; on the loop."""
@@ -148,15 +158,13 @@ class Hub:
 
     async def _poll_forever(self) -> None:
         while True:
-            try:
+            with suppress(TimeoutError):
                 await asyncio.wait_for(self._poll_now.wait(), self._poll_seconds)
-            except TimeoutError:
-                pass
             self._poll_now.clear()
             try:
                 await self.poll()
-            except Unavailable as error:
-                _logger.warning("heads could not be read", detail=error.detail)
+            except Exception:
+                _logger.exception("heads could not be read; asked again at the next poll")
 
 
 def read_page(tx: Tx, stream: int, after: int) -> log.Page:

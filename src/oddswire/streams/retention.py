@@ -2,8 +2,12 @@
 
 import asyncio
 from dataclasses import dataclass
+from functools import partial
+
+import structlog
 
 from oddswire.clock import Clock
+from oddswire.errors import Unavailable
 from oddswire.store.base import Store, Tx
 from oddswire.streams import log
 
@@ -11,10 +15,12 @@ HOUR_MS = 3_600_000
 EVENTS_A_UNIT = 500
 STREAMS_A_READ = 200
 
+_logger = structlog.get_logger("oddswire.streams")
+
 
 @dataclass(frozen=True, slots=True)
-class Kept:
-    """What is kept: events younger than `age_ms`, and the newest `events` of each user whatever their age."""
+class Keep:
+    """What stays: events younger than `age_ms`, and the newest `events` of each user whatever their age."""
 
     age_ms: int = 72 * HOUR_MS
     events: int = 1_000
@@ -26,29 +32,32 @@ class Sweeper:
     It keeps no place of its own: a sweep that was cut off is taken up by the next one.
     """
 
-    def __init__(self, store: Store, clock: Clock, kept: Kept) -> None:
+    def __init__(self, store: Store, clock: Clock, keep: Keep) -> None:
         self._store = store
         self._clock = clock
-        self._kept = kept
+        self._keep = keep
 
     async def run(self, every_seconds: float = 600.0) -> None:
-        """Sweep, and again `every_seconds` after each sweep, until cancelled.
+        """Sweep, and again `every_seconds` after each sweep, until cancelled."""
+        while True:
+            try:
+                await self.sweep()
+            except Unavailable as error:
+                _logger.warning("a sweep was cut off; the next one goes on", detail=error.detail)
+            await asyncio.sleep(every_seconds)
+
+    async def sweep(self) -> int:
+        """Sweep every stream once; return how many events were deleted.
 
         Raises:
             Unavailable: the store cannot be read or written.
         """
-        while True:
-            await self.sweep()
-            await asyncio.sleep(every_seconds)
-
-    async def sweep(self) -> int:
-        """Sweep every stream once; return how many events were deleted."""
-        before = self._clock.now() - self._kept.age_ms
-        keep = self._kept.events
+        before = self._clock.now() - self._keep.age_ms
+        keep = self._keep.events
         deleted, last = 0, -1
-        while streams := await self._store.read(lambda tx, after=last: longest(tx, after, keep)):  # type: ignore[misc]
+        while streams := await self._store.read(partial(longest, after=last, keep=keep)):
             for stream in streams:
-                while some := await self._store.write(lambda tx, stream=stream: trim(tx, stream, before, keep)):  # type: ignore[misc]
+                while some := await self._store.write(partial(trim, stream_id=stream, before=before, keep=keep)):
                     deleted += some
             last = streams[-1]
         return deleted

@@ -38,9 +38,6 @@ _QUERY: dict[str, dict[str, Any]] = {
 
 def asyncapi(version: str) -> dict[str, Any]:
     """Return the document; `version` is the software's."""
-    _, schemas = msgspec.json.schema_components(
-        (*FROM_SERVER, *FROM_CLIENT), ref_template="#/components/schemas/{name}"
-    )
     return {
         "asyncapi": "3.0.0",
         "info": {
@@ -68,9 +65,24 @@ def asyncapi(version: str) -> dict[str, Any]:
         },
         "components": {
             "messages": {_name(kind): _message(kind) for kind in (*FROM_SERVER, *FROM_CLIENT)},
-            "schemas": schemas,
+            "schemas": schemas_of((*FROM_SERVER, *FROM_CLIENT)),
         },
     }
+
+
+def schemas_of(kinds: tuple[type[Struct], ...]) -> dict[str, Any]:
+    """Return the JSON schemas of structs by name, with exact decimals as the JSON numbers they are sent as."""
+    _, schemas = msgspec.json.schema_components(kinds, ref_template="#/components/schemas/{name}")
+    return {name: _with_numbers(schema) for name, schema in schemas.items()}
+
+
+def _with_numbers(node: Any) -> Any:
+    """msgspec describes every Decimal as a string, whatever the encoder makes of it."""
+    if isinstance(node, dict):
+        if node.get("format") == "decimal":
+            node = {**node, "type": "number"}
+        return {key: _with_numbers(value) for key, value in node.items()}
+    return [_with_numbers(value) for value in node] if isinstance(node, list) else node
 
 
 def _name(kind: type[Struct]) -> str:

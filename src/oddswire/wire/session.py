@@ -27,7 +27,7 @@ from oddswire.wire.frames import (
     decode_request,
     error_frame,
 )
-from oddswire.wire.liveness import Liveness, Sign
+from oddswire.wire.liveness import LOOK_MS, Liveness, Sign
 
 FRAMES_A_SECOND = 20
 REFUSED_A_MINUTE = 10
@@ -156,7 +156,19 @@ class Cursor(NamedTuple):
 class ServerSession:
     """One conversation. Frames are taken strictly one after the other: what comes while a token is looked at waits."""
 
-    __slots__ = ("_app_id", "_arrivals", "_asked", "_busy", "_kept", "_live", "_refusals", "_waiting", "_warned", "bearer", "state")  # fmt: skip
+    __slots__ = (
+        "_app_id",
+        "_arrivals",
+        "_asked",
+        "_busy",
+        "_kept",
+        "_live",
+        "_refusals",
+        "_waiting",
+        "_warned",
+        "bearer",
+        "state",
+    )
 
     def __init__(self, app_id: str, now: int, chance: float) -> None:
         self._app_id = app_id
@@ -305,6 +317,8 @@ class ServerSession:
 
     def next_wake(self, now: int, wall: int) -> int:
         """Return when `wake` is due, in monotonic ms."""
+        if self.state is State.CONNECTING:
+            return now + LOOK_MS
         look = self._live.next_look(now)
         if self.bearer is None:
             return look

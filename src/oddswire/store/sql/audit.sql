@@ -97,3 +97,7 @@ ORDER BY order_id LIMIT $3;
 -- name: counts
 SELECT (SELECT COUNT(*) FROM streams), (SELECT COUNT(*) FROM events), (SELECT COUNT(*) FROM orders),
     (SELECT COUNT(*) FROM entries);
+
+-- name: account_fills
+SELECT o.venue_order_id, f.venue_fill_id, f.price, f.size, f.fee, f.reversed FROM fills f
+JOIN orders o ON o.order_id = f.order_id WHERE f.stream_id = $1 AND f.venue = $2;

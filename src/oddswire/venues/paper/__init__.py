@@ -1,1 +1,10 @@
 """The paper venue: a venue like any other, that trades against nobody's real money."""
+
+from oddswire.store.queries import Schema
+from oddswire.venues.paper.adapter import PaperVenue
+from oddswire.venues.paper.config import PaperConfig, load_markets
+
+__all__ = ["SCHEMA", "PaperConfig", "PaperVenue", "load_markets"]
+
+SCHEMA = Schema("paper", "oddswire.venues.paper")
+"""The paper venue's own tables."""

@@ -54,6 +54,7 @@ CREATE TABLE sessions (
     revoked_at    BIGINT
 );
 CREATE INDEX sessions_by_user ON sessions (app_id, user_id);
+CREATE INDEX sessions_by_expiry ON sessions (expires_at);
 
 CREATE TABLE revocations (
     number      BIGINT PRIMARY KEY,

@@ -1,0 +1,144 @@
+-- name: market
+SELECT market_id, status, winner, reference, pairs, last_rank FROM paper_markets WHERE app = $1 AND market_id = $2;
+
+-- name: insert_market
+INSERT INTO paper_markets VALUES ($1, $2, 'open', NULL, $3, 0, 0);
+
+-- name: save_market
+UPDATE paper_markets SET status = $3, winner = $4, reference = $5, pairs = $6, last_rank = $7
+WHERE app = $1 AND market_id = $2;
+
+-- name: unfinished_resolutions
+SELECT app, market_id FROM paper_markets WHERE status = 'closed' AND winner IS NOT NULL;
+
+-- name: markets
+SELECT app, market_id, status, pairs FROM paper_markets ORDER BY app, market_id;
+
+-- name: account
+SELECT account, cash, held, version FROM paper_accounts WHERE app = $1 AND account = $2;
+
+-- name: save_account
+INSERT INTO paper_accounts VALUES ($1, $2, $3, $4, $5)
+ON CONFLICT (app, account) DO UPDATE SET cash = excluded.cash, held = excluded.held, version = excluded.version;
+
+-- name: holding
+SELECT free, held FROM paper_holdings WHERE app = $1 AND market_id = $2 AND account = $3 AND outcome_id = $4;
+
+-- name: save_holding
+INSERT INTO paper_holdings VALUES ($1, $2, $3, $4, $5, $6)
+ON CONFLICT (app, market_id, account, outcome_id) DO UPDATE SET free = excluded.free, held = excluded.held;
+
+-- name: order
+SELECT * FROM paper_orders WHERE order_id = $1;
+
+-- name: order_by_ref
+SELECT * FROM paper_orders WHERE app = $1 AND account = $2 AND ref = $3;
+
+-- name: save_order
+INSERT INTO paper_orders VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19,
+    $20, $21, $22)
+ON CONFLICT (order_id) DO UPDATE SET filled = excluded.filled, state = excluded.state, reason = excluded.reason,
+    money_held = excluded.money_held, contracts_held = excluded.contracts_held, changed_at = excluded.changed_at,
+    version = excluded.version;
+
+-- name: resting_asks
+SELECT * FROM paper_orders WHERE app = $1 AND market_id = $2 AND is_bid = 0 AND state = 'open'
+    AND yes_price <= $3 AND (yes_price, rank) > ($4, $5)
+ORDER BY yes_price, rank LIMIT 16;
+
+-- name: resting_bids
+SELECT * FROM paper_orders WHERE app = $1 AND market_id = $2 AND is_bid = 1 AND state = 'open'
+    AND yes_price >= $3 AND (yes_price < $4 OR (yes_price = $4 AND rank > $5))
+ORDER BY yes_price DESC, rank LIMIT 16;
+
+-- name: best_ask
+SELECT MIN(yes_price) FROM paper_orders WHERE app = $1 AND market_id = $2 AND is_bid = 0 AND state = 'open';
+
+-- name: best_bid
+SELECT MAX(yes_price) FROM paper_orders WHERE app = $1 AND market_id = $2 AND is_bid = 1 AND state = 'open';
+
+-- name: house_orders
+SELECT * FROM paper_orders WHERE app = $1 AND market_id = $2 AND state = 'open' AND account = $3
+ORDER BY is_bid, yes_price, rank;
+
+-- name: open_of_account
+SELECT * FROM paper_orders WHERE app = $1 AND market_id = $2 AND state = 'open' AND account = $3;
+
+-- name: expiring
+SELECT * FROM paper_orders WHERE state = 'open' AND expires_at IS NOT NULL AND expires_at <= $1
+ORDER BY expires_at LIMIT 100;
+
+-- name: in_market
+SELECT account FROM paper_holdings WHERE app = $1 AND market_id = $2 AND free + held <> 0
+UNION SELECT account FROM paper_orders WHERE app = $1 AND market_id = $2 AND state = 'open'
+ORDER BY account LIMIT 100;
+
+-- name: holdings_of_account
+SELECT outcome_id, free, held FROM paper_holdings WHERE app = $1 AND market_id = $2 AND account = $3;
+
+-- name: insert_fill
+INSERT INTO paper_fills VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9);
+
+-- name: insert_transfer
+INSERT INTO paper_transfers VALUES ($1, $2, $3, $4, $5, $6);
+
+-- name: insert_settlement
+INSERT INTO paper_settlements VALUES ($1, $2, $3, $4, $5, $6, $7);
+
+-- name: orders_after
+SELECT * FROM paper_orders WHERE app = $1 AND account = $2 AND version > $3 ORDER BY version, rank;
+
+-- name: fills_after
+SELECT fill_id, order_id, price, size, fee, at FROM paper_fills WHERE app = $1 AND account = $2 AND version > $3
+ORDER BY version, fill_id;
+
+-- name: fills_of_order
+SELECT fill_id, order_id, price, size, fee, at FROM paper_fills WHERE order_id = $1 ORDER BY fill_id;
+
+-- name: transfers_after
+SELECT transfer_id, amount, at FROM paper_transfers WHERE app = $1 AND account = $2 AND version > $3 ORDER BY version;
+
+-- name: settlements_after
+SELECT market_id, winner, payout, at FROM paper_settlements WHERE app = $1 AND account = $2 AND version > $3
+ORDER BY version;
+
+-- name: insert_report
+INSERT INTO paper_reports (app, account, version) VALUES ($1, $2, $3);
+
+-- name: reports_after
+SELECT number, app, account, version FROM paper_reports WHERE number > $1 ORDER BY number LIMIT 500;
+
+-- name: last_report
+SELECT MAX(number) FROM paper_reports;
+
+-- name: prune_reports
+DELETE FROM paper_reports WHERE number <= (SELECT MAX(number) FROM paper_reports) - $1;
+
+-- name: check_money
+SELECT a.app,
+    (SELECT SUM(cash + held) FROM paper_accounts WHERE app = a.app) +
+    (SELECT COALESCE(SUM(pairs), 0) FROM paper_markets WHERE app = a.app) -
+    (SELECT COALESCE(SUM(amount), 0) FROM paper_transfers WHERE app = a.app)
+FROM paper_accounts a GROUP BY a.app;
+
+-- name: check_outstanding
+SELECT m.app, m.market_id, m.pairs, h.outcome_id, SUM(h.free + h.held)
+FROM paper_markets m JOIN paper_holdings h ON h.app = m.app AND h.market_id = m.market_id
+WHERE m.winner IS NULL OR h.outcome_id = m.winner
+GROUP BY m.app, m.market_id, m.pairs, h.outcome_id HAVING SUM(h.free + h.held) <> m.pairs;
+
+-- name: check_negative
+SELECT app, account, 'money' FROM paper_accounts WHERE cash < 0 OR held < 0
+UNION ALL SELECT app, account, market_id || '/' || outcome_id FROM paper_holdings WHERE free < 0 OR held < 0;
+
+-- name: check_holds
+SELECT a.app, a.account, a.held, COALESCE((SELECT SUM(o.money_held) FROM paper_orders o
+    WHERE o.app = a.app AND o.account = a.account AND o.version >= 0), 0)
+FROM paper_accounts a
+WHERE a.held <> COALESCE((SELECT SUM(o.money_held) FROM paper_orders o
+    WHERE o.app = a.app AND o.account = a.account AND o.version >= 0), 0);
+
+-- name: check_fills
+SELECT o.order_id, o.filled, COALESCE((SELECT SUM(f.size) FROM paper_fills f WHERE f.order_id = o.order_id), 0)
+FROM paper_orders o
+WHERE o.filled <> COALESCE((SELECT SUM(f.size) FROM paper_fills f WHERE f.order_id = o.order_id), 0);

@@ -1,0 +1,105 @@
+import time
+
+import pytest
+
+from oddswire.auth.identity import Identity
+from oddswire.streams.roster import Caps, Roster, network_of
+
+
+class Guest:
+    """A connection that leaves when it is told to."""
+
+    def __init__(self, roster: Roster, user: str | None = None, address: str = "10.0.0.1", leaves: bool = True) -> None:
+        self.app_id = "a"
+        self.address = address
+        self.identity = Identity("a", user, "s-" + user, 0, 1) if user else None
+        self.closes: list[tuple[int, int | None]] = []
+        self.frames: list[bytes] = []
+        self._roster = roster
+        self._leaves = leaves
+        roster.enter(self)
+        self.seated = roster.seat(self, user)
+
+    def close(self, code: int, retry_after_ms: int | None = None, name: str | None = None) -> None:
+        self.closes.append((code, retry_after_ms))
+        if self._leaves:
+            self._roster.leave(self)
+
+    def tell(self, frame: bytes) -> None:
+        self.frames.append(frame)
+
+
+def open_roster(caps: Caps | None = None) -> Roster:
+    return Roster(caps or Caps(), lambda: 0.25)
+
+
+@pytest.mark.parametrize(
+    ("address", "network"),
+    [
+        ("10.1.2.3", "10.1.2.3"),
+        ("::ffff:10.1.2.3", "10.1.2.3"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("unix:", "unix:"),
+    ],
+)
+def test_an_ipv6_address_counts_as_its_network(address: str, network: str) -> None:
+    assert network_of(address) == network
+
+
+async def test_caps_are_counted_and_given_back() -> None:
+    roster = open_roster(Caps(user=1, address=1, app=3))
+    ann, anonymous = Guest(roster, "ann"), Guest(roster)
+    assert ann.seated
+    assert anonymous.seated
+    assert not Guest(roster, "ann").seated
+    assert not Guest(roster).seated
+    assert Guest(roster, "bob").seated
+    assert not Guest(roster, "eve").seated
+    assert roster.seat(anonymous, "eve")  # within the app it is the same seat
+    assert not roster.seat(anonymous, "ann")
+    roster.leave(ann)
+    roster.leave(ann)
+    assert roster.seat(anonymous, "ann")
+
+
+async def test_closing_sessions_and_apps() -> None:
+    roster = open_roster()
+    ann, bob, nobody = Guest(roster, "ann"), Guest(roster, "bob"), Guest(roster)
+    assert roster.close_sessions(lambda identity: identity.user_id == "ann") == 1
+    assert (ann.closes, bob.closes) == ([(4001, None)], [])
+    assert roster.close_app("other") == 0
+    assert roster.close_app("a") == 2
+    assert (bob.closes, nobody.closes) == ([(4001, None)], [(4004, None)])
+
+
+async def test_telling_reaches_everybody() -> None:
+    roster = open_roster()
+    guests = [Guest(roster), Guest(roster, "ann")]
+    roster.tell(b"x")
+    assert [guest.frames for guest in guests] == [[b"x"], [b"x"]]
+
+
+async def test_a_drain_alone_closes_all_at_the_end_of_its_window() -> None:
+    roster = open_roster()
+    guests = [Guest(roster, address=f"10.0.1.{number}") for number in range(250)]
+    began = time.monotonic()
+    await roster.drain(0.2)
+    assert 0.2 <= time.monotonic() - began < 1.5
+    assert all(guest.closes == [(4300, 4000)] for guest in guests)
+    assert len(roster) == 0
+
+
+async def test_a_drain_of_an_empty_house_is_over_at_once() -> None:
+    began = time.monotonic()
+    await open_roster().drain(30)
+    assert time.monotonic() - began < 1
+
+
+async def test_a_drain_with_other_nodes_spreads_its_closes() -> None:
+    roster = open_roster()
+    guests = [Guest(roster) for _ in range(10)]
+    began = time.monotonic()
+    await roster.drain(0.2, alone=False)
+    assert time.monotonic() - began >= 0.2
+    assert all(guest.closes == [(4300, 0)] for guest in guests)
