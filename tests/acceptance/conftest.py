@@ -1,12 +1,19 @@
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from tests.acceptance.server import Server, running_server
 
 
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
-    with running_server(tmp_path) as running:
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One gateway a module; tests that use it keep to users of their own."""
+    with running_server(tmp_path_factory.mktemp("shared"), ODDSWIRE_ORDERS_PER_SECOND="1000") as running:
         yield running
+
+
+@pytest.fixture
+def server(shared: Server, request: pytest.FixtureRequest) -> Server:
+    """The module's gateway, with a name of this test's own in front of every user it signs in."""
+    shared.prefix = f"{request.node.name}-"[:60]
+    return shared

@@ -1,6 +1,7 @@
 """A real `oddswire serve` in a process of its own, and what it takes to talk to it."""
 
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -42,6 +43,7 @@ class Server:
     app: str
     api_key: str
     process: subprocess.Popen[bytes] | None = None
+    prefix: str = ""
 
     @property
     def url(self) -> str:
@@ -52,15 +54,16 @@ class Server:
         return f"ws://127.0.0.1:{self.port}/ws?appId={app or self.app}{extra}"
 
     def start(self, **env: str) -> None:
-        self.process = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "oddswire", "serve", "--host", "127.0.0.1", "--port", str(self.port)),
-                *("--admin", f"127.0.0.1:{free_port()}", "--database", str(self.database)),
-            ],
-            env={**os.environ, **env},
-            stdout=subprocess.DEVNULL,
-            stderr=(self.database.parent / "server.log").open("ab"),
-        )
+        with (self.database.parent / "server.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [
+                    *(sys.executable, "-m", "oddswire", "serve", "--host", "127.0.0.1", "--port", str(self.port)),
+                    *("--admin", f"127.0.0.1:{free_port()}", "--database", str(self.database)),
+                ],
+                env={**os.environ, **env},
+                stdout=subprocess.DEVNULL,
+                stderr=log,
+            )
         deadline = time.monotonic() + 30
         while True:
             with contextlib.suppress(httpx.TransportError):
@@ -87,7 +90,7 @@ class Server:
         answer = httpx.post(
             f"{self.url}/auth/token",
             headers={"x-app-id": app or self.app, "x-app-api-key": api_key or self.api_key},
-            json={"userId": user},
+            json={"userId": self.prefix + user},
         )
         assert answer.status_code == 201, answer.text
         signed_in: dict[str, Any] = answer.json()
@@ -103,8 +106,6 @@ def running_server(folder: Path, **env: str) -> Iterator[Server]:
     database = folder / "oddswire.db"
     created = command("app", "create", "shop", "--origin", ORIGIN, "--database", str(database), "--json")
     assert created.returncode == 0, created.stderr
-    import json
-
     server = Server(database, free_port(), "shop", json.loads(created.stdout)["apiKey"])
     server.start(**env)
     try:

@@ -27,7 +27,11 @@ async def test_connect_with_a_token_then_place_then_both_events_with_their_types
     tokens = server.sign_in("user-123")
     async with websockets.connect(server.ws_url(token=tokens["accessToken"])) as socket:
         _, connected = await frame(socket)
-        assert (connected["type"], connected["appId"], connected["userId"]) == ("connected", "shop", "user-123")
+        assert (connected["type"], connected["appId"], connected["userId"]) == (
+            "connected",
+            "shop",
+            server.prefix + "user-123",
+        )
         async with server.http(tokens["accessToken"]) as http:
             answer = await http.post("/trading/orders", json=an_order(price=0.01, size=10))
         assert answer.status_code == 201
@@ -56,7 +60,7 @@ async def test_connect_without_a_token_then_authenticate(server: Server) -> None
         assert connected == {"type": "connected", "appId": "shop"}
         await socket.send(json.dumps({"action": "authenticate", "token": tokens["accessToken"]}))
         _, authenticated = await frame(socket)
-        assert (authenticated["type"], authenticated["userId"]) == ("authenticated", "user-123")
+        assert (authenticated["type"], authenticated["userId"]) == ("authenticated", server.prefix + "user-123")
         async with server.http(tokens["accessToken"]) as http:
             await http.post("/trading/orders", json=an_order())
         assert [(await frame(socket))[1]["type"] for _ in range(2)] == ["order_submitted", "balance_update"]
@@ -81,7 +85,7 @@ async def test_the_same_refresh_token_again_and_again_after_a_killed_socket(serv
     access_token = tokens["accessToken"]
     for _ in range(3):
         socket = await websockets.connect(server.ws_url(token=access_token))
-        assert (await frame(socket))[1]["userId"] == "user-123"
+        assert (await frame(socket))[1]["userId"] == server.prefix + "user-123"
         socket.transport.abort()
         async with httpx.AsyncClient(base_url=server.url, headers={"x-app-id": "shop"}) as http:
             answer = await http.post("/auth/token/refresh", json={"refreshToken": tokens["refreshToken"]})

@@ -4,7 +4,7 @@ import { once } from "node:events";
 import WebSocket from "ws";
 
 const [url, appId, given] = process.argv.slice(2);
-const { accessToken: firstToken, refreshToken: storedRefreshToken } = JSON.parse(given);
+const { accessToken: firstToken, refreshToken: storedRefreshToken, user } = JSON.parse(given);
 const wsUrl = url.replace("http", "ws");
 
 class Frames {
@@ -55,7 +55,7 @@ let frames = new Frames(socket);
 const connected = await frames.next();
 assert.equal(connected.type, "connected");
 assert.equal(connected.appId, appId);
-assert.equal(connected.userId, "user-123");
+assert.equal(connected.userId, user.id);
 await expectBoth(frames, await place(accessToken));
 
 for (let round = 0; round < 3; round += 1) {
@@ -76,7 +76,7 @@ for (let round = 0; round < 3; round += 1) {
   socket.send(JSON.stringify({ action: "authenticate", token: accessToken }));
   const authenticated = await frames.next();
   assert.equal(authenticated.type, "authenticated");
-  assert.equal(authenticated.userId, "user-123");
+  assert.equal(authenticated.userId, user.id);
   await expectBoth(frames, await place(accessToken));
 }
 socket.close();
