@@ -13,7 +13,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 Number = Annotated[Decimal, Meta(extra_json_schema={"type": "number", "format": "decimal"})]
 """An exact decimal, a JSON number on the wire."""
-Millis = Annotated[int, Meta(ge=0, description="Unix epoch milliseconds")]
+Millis = Annotated[int, Meta(ge=0, le=2**53 - 1, description="Unix epoch milliseconds")]
 Seq = Annotated[int, Meta(ge=1, description="Place in the user's stream: 1, 2, 3, … without a hole")]
 Raw = Annotated[str, Meta(pattern=r"^-?[0-9]+$", description="Integer in millionths")]
 Side = Literal["buy", "sell"]

@@ -86,6 +86,7 @@ class _Wire(WSProtocol):  # type: ignore[misc]
     """picows' protocol, with its buffer bounded and its parser's failures noticed."""
 
     __slots__ = ("house", "socket", "state")
+    data_received = None  # uvloop keeps the last protocol's, and with it the upgrade request and its token, unless told
 
     def __init__(self, socket: "PicowsSocket", house: House, state: ServerState, max_message: int) -> None:
         ping = (False, 1, 1, WSAutoPingStrategy.PING_WHEN_IDLE)
@@ -391,6 +392,7 @@ def websocket_protocol(
         ).encode("latin-1")
         wire.get_buffer(len(head))[: len(head)] = head
         wire.buffer_updated(len(head))
+        wire.transport.request.headers = wire.transport.response.headers = None  # a kilobyte that nobody reads
 
     house = House(accept, open_socket, on_shutdown)
     return type("WebSocketArrival", (Arrival,), {"house": house})

@@ -153,6 +153,13 @@ async def test_find_tells_of_one_order_or_of_none(pit: Pit) -> None:
     assert lost.as_of <= pit.clock.now()
 
 
+async def test_find_waits_for_an_order_that_is_being_taken(pit: Pit) -> None:
+    placing = asyncio.create_task(pit.place("ann", "buy", "yes", 0.5, 1, ref="racing"))
+    await asyncio.sleep(0)
+    assert len((await pit.venue.find(ANN, "racing")).orders) == 1
+    await placing
+
+
 async def test_cancel_gives_back_what_is_left(pit: Pit) -> None:
     placed = await pit.place("ann", "buy", "yes", 0.5, 10)
     await pit.place("bob", "buy", "no", 0.5, 4)
@@ -162,10 +169,13 @@ async def test_cancel_gives_back_what_is_left(pit: Pit) -> None:
     assert refused.value.code == "unknown_order"
     answer = await pit.venue.cancel(ANN, order_id)
     assert [(report.state, report.filled) for report in answer.orders] == [("canceled", 4 * ONE)]
-    with pytest.raises(VenueRejected) as refused:
-        await pit.venue.cancel(ANN, order_id)
-    assert refused.value.code == "order_finished"
+    again = await pit.venue.cancel(ANN, order_id)
+    assert again.orders == answer.orders
     assert await pit.wallet("ann") == 998 * ONE
+    taken = await pit.place("ann", "buy", "no", 0.5, 1, "ioc")
+    with pytest.raises(VenueRejected) as refused:
+        await pit.venue.cancel(ANN, taken.orders[0].venue_order_id)
+    assert refused.value.code == "order_finished"
 
 
 async def test_evidence_says_what_came_after_a_cursor_without_a_gap(pit: Pit) -> None:

@@ -1,4 +1,4 @@
-"""What a person may do to the paper venue from outside: deposit, pause, resolve. Each is safe to repeat after a crash."""
+"""What a person may do to the paper venue from outside: deposit, pause, resolve; each may be repeated after a crash."""
 
 from collections.abc import Callable
 from typing import Literal, NamedTuple
@@ -9,7 +9,7 @@ from oddswire.ids import new_id
 from oddswire.store.base import Store, Tx
 from oddswire.venues.base import MarketStatus
 from oddswire.venues.paper import units
-from oddswire.venues.paper.config import NO, YES, MarketSpec, PaperConfig
+from oddswire.venues.paper.config import NO, YES, PaperConfig
 from oddswire.venues.paper.floor import Floor, MarketRow, user_account
 
 
@@ -100,7 +100,7 @@ async def finish_resolution(
                 progress(done)
 
     def unit(tx: Tx) -> None:
-        _save_status(tx, config, clock, market.app, config.markets[market.market_id], "settled", None)
+        _save_status(Floor(tx, config, market.app, clock.now()), market.market_id, "settled", None)
 
     await store.write(unit)
     return done
@@ -122,17 +122,16 @@ def _change(
     if row is not None and row.winner is not None and status != "closed":
         raise OperatorError("usage", f"Market {market_id} has been resolved.")
     if row is None or row.status != "settled":
-        _save_status(tx, config, clock, app, spec, status, winner)
+        floor = Floor(tx, config, app, clock.now())
+        floor.market(spec)
+        _save_status(floor, market_id, status, winner)
 
 
-def _save_status(
-    tx: Tx, config: PaperConfig, clock: Clock, app: str, spec: MarketSpec, status: MarketStatus, winner: str | None
-) -> None:
-    floor = Floor(tx, config, app, clock.now())
-    market = floor.market(spec)
+def _save_status(floor: Floor, market_id: str, status: MarketStatus, winner: str | None) -> None:
+    market = floor.market_row(market_id)
     if market.status == status:
         return
     market.status = status
     market.winner = winner or market.winner
     floor.leave()
-    tx.run("paper.insert_report", app, "", 0)
+    floor.tx.run("paper.insert_report", floor.app, "", 0)

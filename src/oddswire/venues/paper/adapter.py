@@ -58,8 +58,12 @@ class PaperVenue:
         return await self._write(account, lambda asked: units.cancel(asked, venue_order_id))
 
     async def find(self, account: Account, ref: str) -> Evidence:
-        """Look an order up by our ref."""
-        return await self._read(account, lambda asked: units.find(asked, ref))
+        """Look an order up by our ref.
+
+        It goes through the writer, behind every request that has begun: a snapshot could miss an order that is being
+        taken, and say that it never arrived.
+        """
+        return await self._write(account, lambda asked: units.find(asked, ref))
 
     async def read(self, account: Account, after: int | None) -> Evidence:
         """Return all that changed after a version, with the wallet."""
@@ -88,6 +92,8 @@ class PaperVenue:
         yield Wake()
         while True:
             reports = await self._store.read(_reports_after(last))
+            if reports and reports[0].number > last + 1:
+                yield Wake()
             for report in reports:
                 last = report.number
                 yield _wake(report)

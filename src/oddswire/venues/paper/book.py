@@ -1,7 +1,8 @@
 """The book of one market: pure rules of price, time and collateral.
 
-There is one book, of YES. Buying YES at p and selling NO at 1 - p are bids at p; selling YES at p and buying NO at 1 - p
-are asks at p. Two buyers mint a pair of YES and NO for one dollar, two sellers burn one, otherwise contracts change hands.
+There is one book, of YES. Buying YES at p and selling NO at 1 - p are bids at p; selling YES at p and buying NO at
+1 - p are asks at p. Two buyers mint a pair of YES and NO for one dollar, two sellers burn one, otherwise contracts
+change hands.
 """
 
 from collections.abc import Iterable
@@ -11,6 +12,9 @@ from oddswire.events import Side
 from oddswire.money import ONE
 from oddswire.venues.base import ReportState, TimeInForce
 from oddswire.venues.paper.config import NO, MarketSpec, PaperConfig
+
+MOST_MATCHES = 500
+"""How many resting orders one order may take, so that no request holds the book for long."""
 
 
 @dataclass(slots=True)
@@ -83,7 +87,7 @@ def match(taker: PaperOrder, resting: Iterable[PaperOrder], now: int) -> Matchin
     """Match an order against the other side, given best price first and oldest first; the maker's price counts.
 
     Orders that are due to expire are passed over. Matching stops before an order of the same account: the rest of the
-    incoming one is to be canceled then, as real venues do.
+    incoming one is to be canceled then, as real venues do; so is what would be left after `MOST_MATCHES`.
     """
     matches: list[Match] = []
     left = taker.remaining
@@ -94,6 +98,8 @@ def match(taker: PaperOrder, resting: Iterable[PaperOrder], now: int) -> Matchin
             continue
         if maker.account == taker.account:
             return Matching(tuple(matches), True)
+        if len(matches) == MOST_MATCHES:
+            break
         size = min(left, maker.remaining)
         matches.append(Match(maker, size, maker.yes_price))
         left -= size

@@ -98,6 +98,19 @@ class Floor:
             self._markets[spec.market_id] = row
         return self._markets[spec.market_id]
 
+    def market_row(self, market_id: str) -> MarketRow:
+        """Return the row of a market that has been touched before, also of one the catalogue has no longer.
+
+        Raises:
+            LookupError: this app has no such market.
+        """
+        if market_id not in self._markets:
+            row = self.tx.one(MarketRow, "paper.market", self.app, market_id)
+            if row is None:
+                raise LookupError(f"app {self.app} has no market {market_id}")
+            self._markets[market_id] = row
+        return self._markets[market_id]
+
     def account(self, account: str) -> AccountRow | None:
         """Return an account's row, None where there is none."""
         if account not in self._accounts:

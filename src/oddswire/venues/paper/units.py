@@ -21,6 +21,8 @@ from oddswire.venues.paper.book import PaperOrder
 from oddswire.venues.paper.config import NO, YES, MarketSpec, PaperConfig
 from oddswire.venues.paper.floor import AccountRow, Floor, HeldRow, MarketRow, house_account, user_account
 
+CANCELED_BY_USER = "canceled_by_user"
+
 
 class _FillRow(NamedTuple):
     fill_id: str
@@ -105,6 +107,8 @@ def _trade(floor: Floor, order: PaperOrder, matching: book.Matching, market: Mar
             consumed += maker.state == "filled"
     if order.state == "open" and matching.met_itself:
         floor.end(order, "canceled", "self_match")
+    elif order.state == "open" and len(matching.matches) == book.MOST_MATCHES:
+        floor.end(order, "canceled", "too_many_matches")
     elif order.state == "open" and order.time_in_force == "ioc":
         floor.end(order, "canceled", "ioc_not_filled")
     if consumed:
@@ -171,7 +175,7 @@ def _taken(request: Request, wanted: OrderRequest) -> PaperOrder:
 
 
 def cancel(request: Request, order_id: str) -> Evidence:
-    """Take the rest of an order off the book.
+    """Take the rest of an order off the book; one that this has done before is told of again.
 
     Raises:
         VenueRejected: `unknown_order`, or `order_finished` where nothing of it rests.
@@ -179,12 +183,14 @@ def cancel(request: Request, order_id: str) -> Evidence:
     order = request.tx.one(PaperOrder, "paper.order", order_id)
     if order is None or (order.app, order.account) != (request.account.app, request.name):
         raise VenueRejected("unknown_order", "The account has no such order.")
+    if order.reason == CANCELED_BY_USER and order.ref is not None:
+        return find(request, order.ref)
     if order.state != "open":
         raise VenueRejected("order_finished", f"The order is {order.state}.")
     floor = request.floor
-    floor.market(request.config.markets[order.market_id])
+    floor.market_row(order.market_id)
     before = floor.touch(request.name).version - 1
-    floor.end(order, "canceled", "canceled_by_user")
+    floor.end(order, "canceled", CANCELED_BY_USER)
     floor.leave()
     return evidence(request, before)
 
@@ -195,7 +201,7 @@ def expire(tx: Tx, config: PaperConfig, order_id: str, now: int) -> None:
     if order is None or order.state != "open" or order.expires_at is None or order.expires_at > now:
         return
     floor = Floor(tx, config, order.app, now)
-    floor.market(config.markets[order.market_id])
+    floor.market_row(order.market_id)
     floor.end(order, "expired", "expired")
     floor.leave()
 
@@ -203,7 +209,7 @@ def expire(tx: Tx, config: PaperConfig, order_id: str, now: int) -> None:
 def settle(tx: Tx, config: PaperConfig, app: str, market_id: str, account: str, now: int) -> None:
     """Take one account out of a resolved market: cancel its orders, pay one dollar a winning contract."""
     floor = Floor(tx, config, app, now)
-    market = floor.market(config.markets[market_id])
+    market = floor.market_row(market_id)
     if market.status != "closed" or market.winner is None:
         return
     for order in tx.all(PaperOrder, "paper.open_of_account", app, market_id, account):
