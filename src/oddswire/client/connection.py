@@ -127,7 +127,7 @@ class _Thread:
         self.token_is_stale = self.token_is_stale or following.action is Action.NEW_TOKEN
         self.state_is_lost = self.state_is_lost or following.action is Action.READ_AGAIN
         self.on_line("waiting")
-        await asyncio.sleep(max(following.delay_ms / 1000, self.ended.retry_after))
+        await _wait(max(following.delay_ms / 1000, self.ended.retry_after))
 
     # ---- one connection
 
@@ -223,6 +223,10 @@ def _event(frame: Frame) -> UserEvent | None:
         msgspec.ValidationError: an event of a known kind that cannot be read: passing it over would be a hole.
     """
     return decode(frame.text) if frame.kind in _KINDS else None
+
+
+async def _wait(seconds: float) -> None:
+    await asyncio.sleep(seconds)
 
 
 def _now() -> int:

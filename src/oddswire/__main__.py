@@ -1,0 +1,5 @@
+"""`python -m oddswire`: the command line."""
+
+from oddswire.cli import main
+
+main()

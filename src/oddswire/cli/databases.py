@@ -1,0 +1,79 @@
+"""Databases, opened by commands beside a gateway that may be serving them."""
+
+import os
+import sqlite3
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from oddswire.clock import SystemClock
+from oddswire.config import Settings, read_settings
+from oddswire.errors import OperatorError
+from oddswire.money import parse_amount
+from oddswire.orders.audit import Finding
+from oddswire.orders.audit_venue import VENUE_CHECK, audit_venue
+from oddswire.store.sqlite import CORE, SqliteStore
+from oddswire.store.sqlite_file import unusable
+from oddswire.venues import paper
+from oddswire.venues.paper import PaperConfig, PaperVenue, audit, load_markets
+
+SCHEMAS = (CORE, paper.SCHEMA)
+OWN_VARIABLES = frozenset(
+    f"ODDSWIRE_{name}" for name in ("DATABASE", "URL", "APP", "API_KEY", "TOKEN", "HOST", "PORT", "ADMIN")
+)
+"""What the command line itself reads from the environment: no settings of a gateway."""
+
+
+@asynccontextmanager
+async def opened(path: Path, *, create: bool = False) -> AsyncIterator[SqliteStore]:
+    """Yield a database, made only where `create` says so.
+
+    Raises:
+        OperatorError: it is not there, none of ours, of a newer version, or cannot be read.
+    """
+    if not create:
+        must_exist(path)
+    store = await SqliteStore.open(path, SCHEMAS, exclusive=False)
+    try:
+        yield store
+    except sqlite3.Error as fault:
+        raise unusable(path, fault) from fault
+    finally:
+        await store.close()
+
+
+def must_exist(path: Path) -> None:
+    """Raise `database_unusable` where there is no such file: a mistyped name must not make an empty database."""
+    if not path.exists():
+        raise OperatorError("database_unusable", f"There is no database {path}.")
+
+
+def settings(environ: Mapping[str, str] = os.environ) -> Settings:
+    """Return the gateway's settings of this environment.
+
+    Raises:
+        OperatorError: `config_invalid`.
+    """
+    return read_settings({name: value for name, value in environ.items() if name not in OWN_VARIABLES})
+
+
+def paper_config(chosen: Settings) -> PaperConfig:
+    """Return the paper venue's settings.
+
+    Raises:
+        OperatorError: `config_invalid`.
+    """
+    path = Path(chosen.paper_markets) if chosen.paper_markets else None
+    try:
+        markets = load_markets(path)
+    except OSError as fault:
+        raise OperatorError("config_invalid", f"{path} cannot be read: {fault.strerror}.") from fault
+    fee = parse_amount(chosen.paper_fee, "ODDSWIRE_PAPER_FEE")
+    return PaperConfig(markets=markets, fee=fee, opening=chosen.paper_start_cents * 10_000)
+
+
+async def venue_findings(store: SqliteStore) -> list[Finding]:
+    """Return what is wrong with the paper venue's books, and between them and ours."""
+    venue = PaperVenue(store, SystemClock(), paper_config(settings()))
+    own = [Finding(VENUE_CHECK, "paper", said) for said in await audit.check(store)]
+    return [*own, *await audit_venue(store, venue)]

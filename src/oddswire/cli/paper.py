@@ -1,0 +1,111 @@
+"""`oddswire paper`: what happens at the paper venue without an order, straight in its database."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
+
+import typer
+
+from oddswire.cli import options, output
+from oddswire.cli.faults import usage
+from oddswire.clock import SystemClock
+from oddswire.errors import InvalidInput
+from oddswire.money import floor_cents, parse_amount
+
+if TYPE_CHECKING:
+    from oddswire.store.sqlite import SqliteStore
+    from oddswire.venues.paper import PaperConfig
+
+T = TypeVar("T")
+commands = typer.Typer(help="Act on the paper venue. A running gateway tells its users within a second.")
+Market = Annotated[str, typer.Argument(help="The market's id, such as fed-cut-dec.")]
+App = Annotated[str, typer.Option("--app", envvar="ODDSWIRE_APP", help="The app whose book it is.")]
+
+
+@commands.command("deposit")
+def deposit(
+    user: Annotated[str, typer.Argument(help="Who gets it.")],
+    dollars: Annotated[str, typer.Argument(help="How much, such as 250 or 99.50.")],
+    withdraw: Annotated[bool, typer.Option("--withdraw", help="Take it away instead.")] = False,
+    app: App = options.DEV_APP,
+    database: options.Database = options.DATABASE,
+) -> None:
+    """Give a user paper money, or take it away.
+
+    Example:  oddswire paper deposit alice 250
+    """
+    # only the commands that open a database wait for the store
+    from oddswire.venues.paper import acts
+
+    try:
+        amount = parse_amount(dollars, "DOLLARS")
+    except InvalidInput as fault:
+        raise usage(fault.detail) from fault
+    signed = -amount if withdraw else amount
+    _act(database, lambda store, config: acts.deposit(store, config, SystemClock(), app, user, signed))
+    output.line(f"{user} has {output.dollars(floor_cents(amount))} {'less' if withdraw else 'more'}.")
+
+
+@commands.command("resolve")
+def resolve(
+    market: Market,
+    winner: Annotated[Literal["yes", "no"], typer.Argument(help="The outcome that won.")],
+    app: App = options.DEV_APP,
+    database: options.Database = options.DATABASE,
+) -> None:
+    """End a market: cancel its orders, and pay a dollar for each contract of the winner. It cannot be undone.
+
+    Stopped in the middle, it is carried on by the same command, or by a running gateway.
+
+    Example:  oddswire paper resolve fed-cut-dec yes
+    """
+    # as above
+    from oddswire.venues.paper import acts
+
+    with output.working(f"Settling {market} …") as progress:
+        settled = _act(
+            database,
+            lambda store, config: acts.resolve(
+                store, config, SystemClock(), app, market, winner, lambda done: progress(done, None)
+            ),
+        )
+    output.line(f"{market} is settled: {winner} won, {settled} accounts were settled.")
+
+
+@commands.command("pause")
+def pause(market: Market, app: App = options.DEV_APP, database: options.Database = options.DATABASE) -> None:
+    """Let a market take no orders, only cancels.
+
+    Example:  oddswire paper pause fed-cut-dec
+    """
+    _set_status(database, app, market, "paused")
+    output.line(f"{market} is paused: it takes cancels only.")
+
+
+@commands.command("resume")
+def resume(market: Market, app: App = options.DEV_APP, database: options.Database = options.DATABASE) -> None:
+    """Let a paused market take orders again.
+
+    Example:  oddswire paper resume fed-cut-dec
+    """
+    _set_status(database, app, market, "open")
+    output.line(f"{market} is open.")
+
+
+def _set_status(database: Path, app: str, market: str, status: Literal["open", "paused"]) -> None:
+    # as above
+    from oddswire.venues.paper import acts
+
+    _act(database, lambda store, config: acts.set_status(store, config, SystemClock(), app, market, status))
+
+
+def _act(database: Path, act: "Callable[[SqliteStore, PaperConfig], Awaitable[T]]") -> T:
+    # as above
+    from oddswire.cli.databases import opened, paper_config, settings
+
+    async def work() -> T:
+        async with opened(database) as store:
+            return await act(store, paper_config(settings()))
+
+    return asyncio.run(work())

@@ -1,0 +1,105 @@
+"""The live screen of `watch`."""
+
+import asyncio
+from contextlib import aclosing
+from typing import Final
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from oddswire.cli import output, telling
+from oddswire.cli.board import Board
+from oddswire.client import Client, Line
+
+FRAME_SECONDS: Final = 0.1
+"""Events may come by the thousand; nobody sees more than ten pictures a second."""
+_LINES: Final[dict[Line, tuple[str, str]]] = {
+    "connecting": ("○ connecting", "yellow"),
+    "catching_up": ("◐ catching up", "yellow"),
+    "level": ("● live", "green"),
+    "waiting": ("○ connection lost, trying again", "red"),
+}
+
+
+class Screen:
+    """A board, how its connection is doing, and whether the picture of both is old."""
+
+    def __init__(self, title: str) -> None:
+        self.board = Board()
+        self.line: Line = "connecting"
+        self.changed = asyncio.Event()
+        self._title = title
+
+    def on_line(self, line: Line) -> None:
+        """Take how the connection is doing."""
+        self.line = line
+        self.changed.set()
+
+    def picture(self) -> Group:
+        """Return the whole screen."""
+        said, colour = _LINES[self.line]
+        head = Text.assemble((self._title, "bold"), "   ", (said, colour), ("   Ctrl-C ends", "dim"))
+        return Group(head, Text(), self._balances(), self._holdings(), self._orders(), self._events())
+
+    def _balances(self) -> Table:
+        table = output.table("Balances", ("venue", "trading", "wallet"), ("trading", "wallet"))
+        for venue, row in sorted(self.board.balances.items()):
+            table.add_row(venue, Text(output.dollars(row.trading), "bold"), output.dollars(row.wallet))
+        return table
+
+    def _holdings(self) -> Table:
+        columns = ("venue", "market", "outcome", "size", "available", "average")
+        table = output.table("Holdings", columns, columns[3:])
+        for key, row in sorted(self.board.holdings.items()):
+            if row.size:
+                amounts = (output.number(value) for value in (row.size, row.available, row.average_price))
+                table.add_row(*map(Text, (*key, *amounts)))
+        return table
+
+    def _orders(self) -> Table:
+        columns = ("order", "venue", "market", "outcome", "side", "size", "price", "filled", "status")
+        table = output.table("Open orders", columns, ("size", "price", "filled"))
+        for order_id, row in sorted(self.board.orders.items(), reverse=True)[:15]:
+            table.add_row(
+                *map(Text, (telling.short(order_id), row.venue, row.market, row.outcome)),
+                Text(row.side, output.SIDE_COLOURS[row.side]),
+                *(output.number(row.size), output.number(row.price), output.amount(row.filled)),
+                Text(row.status, output.STATUS_COLOURS[row.status]),
+            )
+        return table
+
+    def _events(self) -> Group:
+        return Group(Text("Newest events", "bold"), *(telling.event_line(told) for told in self.board.last))
+
+
+async def show(client: Client, since: int | None, epoch: str | None) -> None:
+    """Show a user's state until cancelled.
+
+    Raises:
+        Stopped: the gateway told us to go.
+        ServerRefused, ServerUnreachable: the state could not be read.
+    """
+    screen = Screen(f"{client.app_id} at {client.base_url}")
+    await screen.board.read(client)
+    if since is None:
+        since, epoch = screen.board.since, screen.board.epoch
+    with Live(screen.picture(), console=Console(), auto_refresh=False, screen=True) as live:
+        drawing = asyncio.create_task(_draw(screen, live))
+        try:
+            async with aclosing(client.events(since, epoch, on_line=screen.on_line)) as events:
+                async for told in events:
+                    if not screen.board.take(told):
+                        await screen.board.read(client)
+                    screen.changed.set()
+        finally:
+            drawing.cancel()
+
+
+async def _draw(screen: Screen, live: Live) -> None:
+    while True:
+        await screen.changed.wait()
+        screen.changed.clear()
+        live.update(screen.picture(), refresh=True)
+        await asyncio.sleep(FRAME_SECONDS)

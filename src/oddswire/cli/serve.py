@@ -1,0 +1,76 @@
+"""`oddswire serve`: the gateway itself."""
+
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from oddswire.cli import options, output
+
+if TYPE_CHECKING:
+    from oddswire.server.process import Address
+
+
+def serve(
+    host: Annotated[
+        str, typer.Option("--host", envvar="ODDSWIRE_HOST", help="The address to listen on.")
+    ] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option("--port", envvar="ODDSWIRE_PORT", min=0, max=65535, help="The port; 0 takes a free one.")
+    ] = 8080,
+    admin: Annotated[
+        str,
+        typer.Option("--admin", envvar="ODDSWIRE_ADMIN", help="HOST:PORT of metrics and admin calls; never public."),
+    ] = "127.0.0.1:9464",
+    database: options.Database = options.DATABASE,
+    dev: Annotated[
+        bool, typer.Option("--dev", help="Make an app `demo` with the key `demo-key`. On this machine only.")
+    ] = False,
+) -> None:
+    """Run the gateway until Ctrl-C or SIGTERM.
+
+    Its settings are environment variables: docs/reference/settings.md.
+
+    Example:  oddswire serve --dev
+
+    Example:  oddswire serve --host 0.0.0.0 --database /var/lib/oddswire/oddswire.db
+    """
+    # the gateway is a second of imports that other commands need not wait for
+    import uvloop
+
+    from oddswire.cli.databases import settings
+    from oddswire.server import app, logs
+
+    chosen = settings()
+    logs.set_up(chosen.log_level, chosen.log_json)
+
+    def ready(address: "Address") -> None:
+        _introduce(address, database, dev)
+
+    uvloop.run(app.serve(chosen, host=host, port=port, admin=admin, database=database, dev=dev, ready=ready))
+
+
+def _introduce(address: "Address", database: Path, dev: bool) -> None:
+    """Say what is where."""
+    lines = [
+        ("REST", address.url),
+        ("events", f"{address.ws_url}?appId=…"),
+        ("docs", f"{address.url}/docs"),
+        ("metrics", "off" if address.admin is None else f"http://{address.admin}/metrics"),
+        ("database", str(database.absolute())),
+    ]
+    if dev:
+        lines += [("app", f"{options.DEV_APP}, its API key {options.DEV_KEY} (everybody knows it: for development)")]
+    output.line(f"Oddswire {version('oddswire')} is ready. Ctrl-C stops it.\n")
+    for name, what in lines:
+        output.line(f"  {name:<9} {what}")
+    if not dev:
+        output.line("\n  Make an app:  oddswire app create ID --origin URL")
+        return
+    output.line("\n  Sign a user in, as your backend would:\n")
+    output.line(f"    curl -s {address.url}/auth/token -H 'x-app-id: {options.DEV_APP}' \\")
+    output.line(f"      -H 'x-app-api-key: {options.DEV_KEY}' -d '{{\"userId\": \"alice\"}}'\n")
+    at = "" if address.url == options.URL else f" --url {address.url}"
+    output.line(f"  Then watch her, and trade:  oddswire watch --user alice{at}")
+    output.line(f"                              oddswire order place fed-cut-dec yes buy 10 0.55 --user alice{at}\n")

@@ -1,0 +1,33 @@
+"""`oddswire token`: sign a user in, as an app's own backend does."""
+
+import asyncio
+from typing import Annotated
+
+import typer
+
+from oddswire.cli import options, output
+
+
+def token(
+    user: Annotated[str, typer.Argument(help="The app's own id of its user.")],
+    url: options.Url = options.URL,
+    app: options.App = options.DEV_APP,
+    api_key: options.ApiKey = options.DEV_KEY,
+    as_json: options.Json = False,
+) -> None:
+    """Sign a user in, and print the access token and nothing else.
+
+    Without options it asks the gateway of `oddswire serve --dev`. With --json it prints the refresh token too.
+
+    Example:  export ODDSWIRE_TOKEN=$(oddswire token alice)
+    """
+    asyncio.run(_token(user, url, app, options.secret(api_key), as_json))
+
+
+async def _token(user: str, url: str, app: str, api_key: str, as_json: bool) -> None:
+    # only the commands that talk to a gateway wait for the HTTP library
+    from oddswire.client import Client
+
+    async with Client(url, app) as client:
+        signed = await client.sign_in(user, api_key=api_key, label="oddswire command line")
+    output.line(output.as_json(signed) if as_json else signed.access_token)
