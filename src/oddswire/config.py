@@ -10,7 +10,8 @@ from msgspec import Meta, Struct
 from oddswire.errors import OperatorError
 
 PREFIX = "ODDSWIRE_"
-COMMAND_LINE = frozenset(PREFIX + name for name in ("API_KEY", "APP", "DATABASE", "TOKEN", "URL"))
+_OPTIONS = ("ADMIN", "API_KEY", "APP", "DATABASE", "HOST", "PORT", "TOKEN", "URL")
+COMMAND_LINE = frozenset(PREFIX + name for name in _OPTIONS)
 """Variables that stand in for options of the command line: no settings, and two of them secret."""
 
 

@@ -2,13 +2,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.acceptance.server import Server, running_server
+from tests.acceptance.server import UNLIMITED, Server, running_server
 
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One gateway a module; tests that use it keep to users of their own."""
-    with running_server(tmp_path_factory.mktemp("shared"), ODDSWIRE_ORDERS_PER_SECOND="1000") as running:
+    with running_server(tmp_path_factory.mktemp("shared"), **UNLIMITED) as running:
         yield running
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import httpx
 
 ORIGIN = "http://app.localhost:5173"
+UNLIMITED = {"ODDSWIRE_ORDERS_PER_SECOND": "10000", "ODDSWIRE_READS_PER_SECOND": "10000"}
 
 
 def free_port() -> int:

@@ -8,9 +8,7 @@ from pathlib import Path
 import httpx
 import websockets
 
-from tests.acceptance.server import Server, an_order, command, running_server
-
-LIMITS = {"ODDSWIRE_ORDERS_PER_SECOND": "10000", "ODDSWIRE_READS_PER_SECOND": "10000"}
+from tests.acceptance.server import UNLIMITED, Server, an_order, command, running_server
 
 
 async def place_until_killed(server: Server, token: str, lane: int, answered: dict[str, str]) -> None:
@@ -45,14 +43,14 @@ async def settled(http: httpx.AsyncClient) -> None:
 
 
 async def test_killed_under_load_again_and_again(tmp_path: Path) -> None:
-    with running_server(tmp_path, **LIMITS) as server:
+    with running_server(tmp_path, **UNLIMITED) as server:
         tokens = server.sign_in("ann")
         async with server.http(tokens["accessToken"]) as http:
             start = (await http.get("/trading/balance")).json()
         answered: dict[str, str] = {}
         for round_ in range(5):
             answered |= await kill_under_load(server, tokens["accessToken"], round_)
-            server.start(**LIMITS)
+            server.start(**UNLIMITED)
         async with server.http(tokens["accessToken"]) as http:
             for client_order_id, order_id in answered.items():
                 found = (await http.get("/trading/orders", params={"clientOrderId": client_order_id})).json()["data"]

@@ -5,7 +5,6 @@ from typing import Any
 
 import msgspec
 import pytest
-from oddswire.store.sqlite import CORE, SqliteStore
 
 from oddswire import events
 from oddswire.clock import SystemClock
@@ -15,6 +14,7 @@ from oddswire.orders.dispatch import Dispatch
 from oddswire.orders.reconcile import Reconciler
 from oddswire.orders.views import View
 from oddswire.store.base import Tx
+from oddswire.store.sqlite import CORE, SqliteStore
 from oddswire.streams import log
 from oddswire.testing.fakes import ScriptedVenue
 from oddswire.wire import bodies

@@ -9,13 +9,12 @@ from pathlib import Path
 from oddswire.clock import SystemClock
 from oddswire.config import Settings, read_settings
 from oddswire.errors import OperatorError
-from oddswire.money import parse_amount
 from oddswire.orders.audit import Finding
 from oddswire.orders.audit_venue import VENUE_CHECK, audit_venue
 from oddswire.store.sqlite import CORE, SqliteStore
 from oddswire.store.sqlite_file import unusable
 from oddswire.venues import paper
-from oddswire.venues.paper import PaperConfig, PaperVenue, audit, load_markets
+from oddswire.venues.paper import PaperVenue, audit, paper_config
 
 SCHEMAS = (CORE, paper.SCHEMA)
 OWN_VARIABLES = frozenset(
@@ -55,21 +54,6 @@ def settings(environ: Mapping[str, str] = os.environ) -> Settings:
         OperatorError: `config_invalid`.
     """
     return read_settings({name: value for name, value in environ.items() if name not in OWN_VARIABLES})
-
-
-def paper_config(chosen: Settings) -> PaperConfig:
-    """Return the paper venue's settings.
-
-    Raises:
-        OperatorError: `config_invalid`.
-    """
-    path = Path(chosen.paper_markets) if chosen.paper_markets else None
-    try:
-        markets = load_markets(path)
-    except OSError as fault:
-        raise OperatorError("config_invalid", f"{path} cannot be read: {fault.strerror}.") from fault
-    fee = parse_amount(chosen.paper_fee, "ODDSWIRE_PAPER_FEE")
-    return PaperConfig(markets=markets, fee=fee, opening=chosen.paper_start_cents * 10_000)
 
 
 async def venue_findings(store: SqliteStore) -> list[Finding]:

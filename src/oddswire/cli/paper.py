@@ -102,7 +102,8 @@ def _set_status(database: Path, app: str, market: str, status: Literal["open", "
 
 def _act(database: Path, act: "Callable[[SqliteStore, PaperConfig], Awaitable[T]]") -> T:
     # as above
-    from oddswire.cli.databases import opened, paper_config, settings
+    from oddswire.cli.databases import opened, settings
+    from oddswire.venues.paper import paper_config
 
     async def work() -> T:
         async with opened(database) as store:

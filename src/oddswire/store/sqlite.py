@@ -12,25 +12,27 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, Generic, NoReturn, TypeVar
+from typing import IO, Any, NoReturn, ParamSpec, TypeVar
 
-from oddswire.errors import Unavailable
+from oddswire.errors import OperatorError, Unavailable
 from oddswire.store import sqlite_file
-from oddswire.store.base import Bell, SqlValue, Tx
-from oddswire.store.queries import CORE, Schema, all_statements
+from oddswire.store.base import Bell, Tx
+from oddswire.store.migrate import bring_up_to_date
+from oddswire.store.queries import CORE, Schema, Statements, all_statements
+from oddswire.store.sqlite_batch import SqliteTx, Unit, as_told, commit
 
 __all__ = ["CORE", "Schema", "SqliteStore", "share_the_interpreter"]
 
 T = TypeVar("T")
+P = ParamSpec("P")
 BATCH = 64
 """How many units share a commit at most."""
 WAITING = 10_000
 """How many units may wait for the writer; more are refused rather than queued."""
 READERS = 2
 FOREIGN_SECONDS = 0.2
-_UNKNOWN_AT_COMMIT = (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT)
+"""How often an idle writer looks for commits of other processes."""
 
 
 def share_the_interpreter() -> None:
@@ -38,44 +40,7 @@ def share_the_interpreter() -> None:
     sys.setswitchinterval(0.0005)
 
 
-class SqliteTx:
-    """A unit's transaction: named statements on one connection, and the bells to ring once it is durable."""
-
-    def __init__(self, connection: sqlite3.Connection, statements: dict[str, str]) -> None:
-        self._execute = connection.execute
-        self._statements = statements
-        self.bells: list[Bell] = []
-
-    def one(self, shape: Callable[..., T], name: str, *values: SqlValue) -> T | None:
-        """Return `shape(*columns)` of the first row, or None."""
-        row = self._execute(self._statements[name], values).fetchone()
-        return None if row is None else shape(*row)
-
-    def all(self, shape: Callable[..., T], name: str, *values: SqlValue) -> list[T]:
-        """Return `shape(*columns)` of every row."""
-        return [shape(*row) for row in self._execute(self._statements[name], values)]
-
-    def run(self, name: str, *values: SqlValue) -> int:
-        """Run a statement that returns no rows; return how many it changed."""
-        return self._execute(self._statements[name], values).rowcount
-
-    def ring(self, bell: Bell) -> None:
-        """Ring once this unit is durable."""
-        self.bells.append(bell)
-
-
-@dataclass(slots=True)
-class _Unit(Generic[T]):
-    """A unit on its way: its work, who waits for it, and what came of it."""
-
-    work: Callable[[Tx], T]
-    answer: "asyncio.Future[T]"
-    result: T | None = None
-    fault: BaseException | None = None
-    bells: list[Bell] = field(default_factory=list)
-
-
-def _end_the_process(reason: str) -> NoReturn:
+def end_the_process(reason: str) -> NoReturn:
     """Leave at once: whether the last commit is on disk is not known, and only a fresh start can tell."""
     sys.stderr.write(f"oddswire: the database failed while committing: {reason}. Start again.\n")
     sys.stderr.flush()
@@ -83,14 +48,14 @@ def _end_the_process(reason: str) -> NoReturn:
 
 
 class SqliteStore:
-    """A `store.base.Store` on one SQLite file; make it with `open`."""
+    """A `store.base.Store` on one SQLite file, used from the loop it was opened on; make it with `open`."""
 
     def __init__(
         self,
         path: Path,
         history_id: str,
         writer: sqlite3.Connection,
-        statements: dict[str, str],
+        statements: Statements,
         held: IO[str] | None,
         fatal: Callable[[str], None],
     ) -> None:
@@ -101,14 +66,15 @@ class SqliteStore:
         self._held = held
         self._fatal = fatal
         self._loop = asyncio.get_running_loop()
-        self._queue: queue.SimpleQueue[_Unit[Any] | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[Unit[Any] | None] = queue.SimpleQueue()
         self._waiting = 0
         self._bell_listeners: list[Callable[[Sequence[Bell]], None]] = []
         self._foreign_listeners: list[Callable[[], None]] = []
         self._local = threading.local()
         self._reader_connections: list[sqlite3.Connection] = []
-        self._readers = ThreadPoolExecutor(READERS, "oddswire-reader", self._open_reader)
+        self._readers = ThreadPoolExecutor(READERS, "oddswire-reader")
         self._closed = False
+        self._broken = False
         self.batches = 0
         self.units = 0
         self._thread = threading.Thread(target=self._write_forever, name="oddswire-writer", daemon=True)
@@ -121,21 +87,22 @@ class SqliteStore:
         schemas: Sequence[Schema],
         *,
         exclusive: bool,
-        fatal: Callable[[str], None] = _end_the_process,
+        fatal: Callable[[str], None] = end_the_process,
     ) -> "SqliteStore":
-        """Open (or make) a database and bring its tables up to date.
+        """Open (or make) a database and bring its tables up to date; waits for the disk without leaving the loop.
 
         `exclusive` is for the process that serves it: a second one is refused. `fatal` is called, on the writer
-        thread, when it is not known whether a commit is on disk; it must not return.
+        thread, when it is not known whether a commit is on disk; nobody who waits is answered any more.
 
         Raises:
             OperatorError: `database_locked`, `database_foreign`, `database_newer` or `database_unusable`.
         """
+        statements = all_statements(schemas)
         held = sqlite_file.lock(path) if exclusive else None
         try:
             writer = sqlite_file.connect(path)
             try:
-                history_id = sqlite_file.bring_up_to_date(writer, path, schemas)
+                history_id = bring_up_to_date(writer, path, schemas)
             except BaseException:
                 writer.close()
                 raise
@@ -143,7 +110,7 @@ class SqliteStore:
             if held is not None:
                 held.close()
             raise
-        return cls(path, history_id, writer, all_statements(list(schemas)), held, fatal)
+        return cls(path, history_id, writer, statements, held, fatal)
 
     @property
     def history_id(self) -> str:
@@ -161,15 +128,21 @@ class SqliteStore:
         Raises:
             Unavailable: `store_unavailable`: nothing of this unit is stored.
         """
-        if self._closed or self._waiting >= WAITING:
+        if self._closed or self._broken or self._waiting >= WAITING:
             raise Unavailable("store_unavailable", "The store takes no more work now.")
         self._waiting += 1
-        queued: _Unit[T] = _Unit(unit, self._loop.create_future())
+        queued: Unit[T] = Unit(unit, self._loop.create_future())
         self._queue.put(queued)
-        return await asyncio.shield(queued.answer)
+        return await queued.answer
 
     async def read(self, unit: Callable[[Tx], T]) -> T:
-        """Run a unit on one snapshot of all that is durable now."""
+        """Run a unit on one snapshot of all that is durable now.
+
+        Raises:
+            Unavailable: `store_unavailable`: the database cannot be read now.
+        """
+        if self._closed:
+            raise Unavailable("store_unavailable", "The store is closed.")
         return await self._loop.run_in_executor(self._readers, self._read, unit)
 
     def on_bells(self, listener: Callable[[Sequence[Bell]], None]) -> None:
@@ -181,7 +154,7 @@ class SqliteStore:
         self._foreign_listeners.append(listener)
 
     async def close(self) -> None:
-        """Finish what waits, then close every connection."""
+        """Finish what waits, then close every connection; the last one to leave folds the write-ahead log in."""
         if self._closed:
             return
         self._closed = True
@@ -196,104 +169,96 @@ class SqliteStore:
 
     # ---- readers
 
-    def _open_reader(self) -> None:
-        self._local.connection = sqlite_file.connect(self._path, read_only=True)
-        self._reader_connections.append(self._local.connection)
-
     def _read(self, unit: Callable[[Tx], T]) -> T:
-        connection: sqlite3.Connection = self._local.connection
-        connection.execute("BEGIN")
         try:
-            return unit(SqliteTx(connection, self._statements))
-        finally:
-            connection.execute("ROLLBACK")
+            connection = self._reader()
+            tx = SqliteTx(connection, self._statements)
+            connection.execute("BEGIN")
+            try:
+                return unit(tx)
+            finally:
+                tx.end()
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+        except BaseException as fault:
+            told = as_told(fault)
+            if told is fault:
+                raise
+            raise told from fault
+
+    def _reader(self) -> sqlite3.Connection:
+        """Return this thread's connection, opened the first time."""
+        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            try:
+                connection = self._local.connection = sqlite_file.connect(self._path, read_only=True)
+            except OperatorError as fault:
+                raise Unavailable("store_unavailable", fault.detail) from fault
+            self._reader_connections.append(connection)
+        return connection
 
     # ---- the writer thread
 
     def _write_forever(self) -> None:
-        version = self._data_version()
-        while True:
-            try:
-                unit = self._queue.get(timeout=FOREIGN_SECONDS)
-            except queue.Empty:
-                version = self._look_for_foreign_writes(version)
-                continue
-            if unit is None:
-                return
-            batch = [unit]
-            while len(batch) < BATCH:
-                try:
-                    more = self._queue.get_nowait()
-                except queue.Empty:
-                    break
-                if more is None:
-                    self._queue.put(None)
-                    break
-                batch.append(more)
-            self._write(batch)
-            version = self._look_for_foreign_writes(version)
-
-    def _data_version(self) -> int:
-        return int(self._writer.execute("PRAGMA data_version").fetchone()[0])
-
-    def _look_for_foreign_writes(self, before: int) -> int:
-        # on the connection that writes, so that our own commits do not count
-        now = self._data_version()
-        if now != before:
-            self._loop.call_soon_threadsafe(self._tell_foreign_write)
-        return now
-
-    def _write(self, batch: list[_Unit[Any]]) -> None:
         try:
-            self._writer.execute("BEGIN IMMEDIATE")
-            for unit in batch:
-                self._run(unit)
-            self._writer.execute("COMMIT")
-        except sqlite3.Error as fault:
-            self._void(batch, fault)
-        self.batches += 1
-        self.units += len(batch)
+            version = self._data_version(0)
+            while (batch := self._next_batch()) is not None:
+                if batch:
+                    self._write(batch)
+                before, version = version, self._data_version(version)
+                if version != before:
+                    self._on_loop(self._tell_foreign_write)
+        except BaseException as fault:
+            # a writer that is gone would leave everybody waiting for ever
+            self._broken = True
+            self._fatal(str(fault) or repr(fault))
+
+    def _next_batch(self) -> list[Unit[Any]] | None:
+        """Return what waits, nothing if there is nothing for a while, None once the store is closed."""
+        batch: list[Unit[Any]] = []
         try:
-            self._loop.call_soon_threadsafe(self._tell, batch)
+            unit = self._queue.get(timeout=FOREIGN_SECONDS)
+            while unit is not None:
+                batch.append(unit)
+                if len(batch) == BATCH:
+                    return batch
+                unit = self._queue.get_nowait()
+        except queue.Empty:
+            return batch
+        if batch:
+            self._queue.put(None)
+        return batch or None
+
+    def _write(self, batch: list[Unit[Any]]) -> None:
+        if commit(self._writer, self._statements, batch):
+            self.batches += 1
+            self.units += len(batch)
+        self._on_loop(self._tell, batch)
+
+    def _data_version(self, before: int) -> int:
+        # asked on the connection that writes, so that our own commits do not count
+        try:
+            return int(self._writer.execute("PRAGMA data_version").fetchone()[0])
+        except sqlite3.Error:
+            # locked for a moment; whatever is really wrong with the file, the next batch will say
+            return before
+
+    def _on_loop(self, call: Callable[P, None], *args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            self._loop.call_soon_threadsafe(lambda: call(*args, **kwargs))
         except RuntimeError:
             # the loop is gone, and with it everybody who waited; what is committed stays
-            return
-
-    def _run(self, unit: _Unit[Any]) -> None:
-        """Run one unit in its savepoint; an `sqlite3.Error` from here voids the batch."""
-        writer = self._writer
-        writer.execute("SAVEPOINT unit")
-        tx = SqliteTx(writer, self._statements)
-        try:
-            unit.result = unit.work(tx)
-        except Exception as fault:
-            if not writer.in_transaction:
-                # the engine has rolled everything back by itself, this unit and those before it
-                raise sqlite3.OperationalError(f"the batch was rolled back: {fault}") from fault
-            writer.execute("ROLLBACK TO unit")
-            unit.fault = _as_unavailable(fault)
-        else:
-            unit.bells = tx.bells
-        writer.execute("RELEASE unit")
-
-    def _void(self, batch: list[_Unit[Any]], fault: sqlite3.Error) -> None:
-        code = getattr(fault, "sqlite_errorcode", 0) & 0xFF
-        if code in _UNKNOWN_AT_COMMIT:
-            self._fatal(str(fault))
-        if self._writer.in_transaction:
-            self._writer.execute("ROLLBACK")
-        for unit in batch:
-            unit.result, unit.bells = None, []
-            unit.fault = Unavailable("store_unavailable", f"Nothing was stored: {fault}.")
+            if not self._loop.is_closed():
+                raise
 
     # ---- on the loop
 
-    def _tell(self, batch: list[_Unit[Any]]) -> None:
+    def _tell(self, batch: list[Unit[Any]]) -> None:
         self._waiting -= len(batch)
         bells = [bell for unit in batch for bell in unit.bells]
         if bells:
             for listener in self._bell_listeners:
-                listener(bells)
+                self._call(listener, bells)
         for unit in batch:
             if unit.answer.done():
                 continue
@@ -304,13 +269,11 @@ class SqliteStore:
 
     def _tell_foreign_write(self) -> None:
         for listener in self._foreign_listeners:
-            listener()
+            self._call(listener)
 
-
-def _as_unavailable(fault: Exception) -> Exception:
-    """Return what the caller is told: the engine being full or busy is "not now", anything else is the unit's own."""
-    if isinstance(fault, sqlite3.OperationalError):
-        code = getattr(fault, "sqlite_errorcode", 0) & 0xFF
-        if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_IOERR):
-            return Unavailable("store_unavailable", f"Nothing was stored: {fault}.")
-    return fault
+    def _call(self, listener: Callable[P, None], *args: P.args, **kwargs: P.kwargs) -> None:
+        """Call a listener; its fault is reported to the loop, and keeps nobody from their bells and answers."""
+        try:
+            listener(*args, **kwargs)
+        except Exception as fault:
+            self._loop.call_exception_handler({"message": f"{listener!r} failed", "exception": fault})

@@ -1,47 +1,47 @@
-"""The database file: opening and marking it, bringing its tables up to date, the lock, backup and restore."""
+"""The database file: opening it and knowing it as ours, the lock of `serve`, backup and restore."""
 
 import contextlib
 import fcntl
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 
 from oddswire.errors import OperatorError
 from oddswire.ids import new_history_id
-from oddswire.store.queries import Schema
 
 APPLICATION_ID = 0x0DD5_3123
 """What marks a SQLite file as ours."""
 BUSY_MS = 5_000
-_OWN_TABLES = """
-CREATE TABLE history (history_id TEXT NOT NULL, begun_at BIGINT NOT NULL);
-CREATE TABLE migrations (schema TEXT NOT NULL, number BIGINT NOT NULL, title TEXT NOT NULL, applied_at BIGINT NOT NULL,
-    PRIMARY KEY (schema, number));
-"""
+"""How long we wait for another process that writes."""
+COPY_PAGES = 1_024
+"""How much of a database is copied between two reports of progress."""
+
+Progress = Callable[[int, int], None]
+"""Told pages done, and pages in all."""
 
 
 def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
-    """Return a connection in WAL mode that commits durably (`synchronous=FULL`) and waits 5 s for other processes.
+    """Return a connection in WAL mode that commits durably (`synchronous=FULL`); a new file is its owner's alone.
+
+    A file of somebody else is not changed in any way.
 
     Raises:
         OperatorError: `database_unusable`, `database_foreign` or `database_locked`.
     """
-    mode = "rw" if path.exists() else "rwc"
+    path = path.resolve()
+    if not read_only:
+        _make(path)
+        _must_be_writable(path)
     try:
-        connection = sqlite3.connect(
-            f"{path.absolute().as_uri()}?mode={mode}",
-            uri=True,
-            isolation_level=None,
-            check_same_thread=False,
-            cached_statements=512,
-            timeout=BUSY_MS / 1000,
-        )
+        connection = _open(path)
         try:
+            is_ours(connection, path)
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA synchronous=FULL")
+            connection.execute("PRAGMA foreign_keys=ON")
             connection.execute(f"PRAGMA query_only={int(read_only)}")
         except BaseException:
             connection.close()
@@ -51,188 +51,208 @@ def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
     return connection
 
 
+def is_ours(connection: sqlite3.Connection, path: Path) -> bool:
+    """Return whether the file bears our mark; False is a database with nothing in it.
+
+    Raises:
+        OperatorError: `database_foreign`.
+    """
+    mark = connection.execute("PRAGMA application_id").fetchone()[0]
+    if mark == APPLICATION_ID:
+        return True
+    if mark or connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()[0]:
+        raise OperatorError("database_foreign", f"{path} is a database of another program.")
+    return False
+
+
+def primary_code(fault: BaseException) -> int:
+    """Return SQLite's result code without its finer distinctions; 0 where the fault is not the engine's."""
+    return int(getattr(fault, "sqlite_errorcode", 0)) & 0xFF
+
+
 def unusable(path: Path, fault: sqlite3.Error) -> OperatorError:
     """Return what to tell a person about an error met at start."""
-    code = getattr(fault, "sqlite_errorcode", 0) & 0xFF
+    code = primary_code(fault)
     if code == sqlite3.SQLITE_NOTADB:
         return OperatorError("database_foreign", f"{path} is no SQLite database.")
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return OperatorError("database_locked", f"{path} is locked by another process.")
-    return OperatorError("database_unusable", f"{path} cannot be used: {fault}.")
-
-
-def bring_up_to_date(connection: sqlite3.Connection, path: Path, schemas: Sequence[Schema]) -> str:
-    """Mark a new file as ours, apply the migrations that are missing, and return the history's id.
-
-    Each migration is one transaction: a crash in the middle leaves the one before.
-
-    Raises:
-        OperatorError: `database_foreign`, `database_newer`, `database_locked` or `database_unusable`.
-    """
-    try:
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            _claim(connection, path)
-            connection.execute("COMMIT")
-        except BaseException:
-            connection.execute("ROLLBACK")
-            raise
-        for schema in schemas:
-            _migrate(connection, path, schema)
-        row = connection.execute("SELECT history_id FROM history").fetchone()
-    except sqlite3.Error as fault:
-        raise unusable(path, fault) from fault
-    return str(row[0])
-
-
-def _claim(connection: sqlite3.Connection, path: Path) -> None:
-    mark = connection.execute("PRAGMA application_id").fetchone()[0]
-    if mark == APPLICATION_ID:
-        return
-    if mark or connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()[0]:
-        raise OperatorError("database_foreign", f"{path} is a database of another program.")
-    for statement in _OWN_TABLES.split(";\n"):
-        connection.execute(statement)
-    connection.execute("INSERT INTO history VALUES (?, ?)", (new_history_id(), time.time_ns() // 1_000_000))
-    connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
-
-
-def _migrate(connection: sqlite3.Connection, path: Path, schema: Schema) -> None:
-    steps = schema.migrations()
-    for step in steps:
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            done = connection.execute("SELECT MAX(number) FROM migrations WHERE schema = ?", (schema.name,)).fetchone()[
-                0
-            ]
-            if (done or 0) > len(steps):
-                raise OperatorError(
-                    "database_newer",
-                    f"{path} was made by a newer version: its {schema.name} tables are at step {done}, "
-                    f"this version knows {len(steps)}.",
-                )
-            if step.number > (done or 0):
-                for statement in split_script(step.sql):
-                    connection.execute(statement)
-                now = time.time_ns() // 1_000_000
-                connection.execute(
-                    "INSERT INTO migrations VALUES (?, ?, ?, ?)", (schema.name, step.number, step.title, now)
-                )
-            connection.execute("COMMIT")
-        except BaseException:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            raise
-
-
-def split_script(sql: str) -> list[str]:
-    """Return the statements of a script; `executescript` would commit after each."""
-    statements, part = [], ""
-    for line in sql.splitlines():
-        part += line + "\n"
-        if sqlite3.complete_statement(part):
-            statements.append(part)
-            part = ""
-    return statements
+    reason = "it is a folder" if path.is_dir() else fault
+    return OperatorError("database_unusable", f"{path} cannot be used: {reason}.")
 
 
 def lock(path: Path) -> IO[str]:
     """Take the lock that only one `serve` may hold on a file; it goes when the file returned is closed, or the process.
 
     Raises:
-        OperatorError: `database_locked`, naming the process that holds it.
+        OperatorError: `database_locked`, naming the process that holds it, or `database_unusable`.
     """
+    # two names of one file are one lock
+    path = path.resolve()
     lock_path = path.with_name(path.name + ".lock")
     try:
         held = lock_path.open("a+")
     except OSError as fault:
         raise OperatorError("database_unusable", f"{lock_path} cannot be made: {fault.strerror}.") from fault
     try:
-        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as fault:
-        held.seek(0)
-        holder = held.read().strip()
+        _take(held, path)
+    except BaseException:
         held.close()
-        raise OperatorError("database_locked", f"{path} is served by process {holder or 'unknown'}.") from fault
-    held.seek(0)
-    held.truncate()
-    held.write(str(os.getpid()))
-    held.flush()
+        raise
     return held
 
 
-def backup(path: Path, to: Path, progress: Callable[[int, int], None] | None = None) -> None:
-    """Copy a database, also while it is served, to a new file; `progress` is told pages done and pages in all.
+def _take(held: IO[str], path: Path) -> None:
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as fault:
+        held.seek(0)
+        holder = held.read().strip() or "unknown"
+        raise OperatorError("database_locked", f"{path} is being served by process {holder}.") from fault
+    except OSError as fault:
+        raise OperatorError("database_unusable", f"{held.name} cannot be locked: {fault.strerror}.") from fault
+    held.truncate(0)
+    held.write(str(os.getpid()))
+    held.flush()
 
-    The copy is one consistent state, and is only there, whole, when this returns.
+
+def backup(path: Path, to: Path, progress: Progress | None = None) -> None:
+    """Copy a database, also while it is served, to a new file that is its owner's alone.
+
+    The copy is one consistent state, and is only there, whole and on disk, when this returns.
 
     Raises:
         OperatorError: the source is no database of ours, `to` exists, or cannot be written.
     """
     if to.exists():
         raise OperatorError("database_unusable", f"{to} exists; a backup is never written over something.")
-    part = to.with_name(to.name + ".part")
-    _copy(path, part, progress)
-    _rename(part, to)
+    with _copied(path, to, progress) as part:
+        _rename(part, to)
 
 
-def restore(copy: Path, to: Path, *, force: bool = False, progress: Callable[[int, int], None] | None = None) -> str:
+def restore(copy: Path, to: Path, *, force: bool = False, progress: Progress | None = None) -> str:
     """Put a backup in the place of a database and begin a new history; return its id.
 
     Cursors given out before are refused from then on, because the events after the backup are gone and their numbers
-    will be given again.
+    will be given again. A crash leaves either the old database whole or the new one.
 
     Raises:
-        OperatorError: the copy is none of ours, `to` is being served, or exists and `force` is not set.
+        OperatorError: the copy is damaged or none of ours, `to` is in use, or exists and `force` is not set.
     """
+    to = to.resolve()
     if to.exists() and not force:
         raise OperatorError("database_unusable", f"{to} exists; --force puts the backup in its place.")
-    with contextlib.closing(lock(to)):
-        part = to.with_name(to.name + ".part")
-        _copy(copy, part, progress)
-        history = new_history_id()
-        with contextlib.closing(connect(part)) as connection:
-            connection.execute(
-                "UPDATE history SET history_id = ?, begun_at = ?", (history, time.time_ns() // 1_000_000)
-            )
-            connection.execute("PRAGMA journal_mode=DELETE")
-        # a write-ahead log of the file that goes would be played into the one that comes
-        for suffix in ("-wal", "-shm"):
-            to.with_name(to.name + suffix).unlink(missing_ok=True)
+    if to.is_dir():
+        raise OperatorError("database_unusable", f"{to} is a folder.")
+    with contextlib.closing(lock(to)), _copied(copy, to, progress) as part:
+        history = _begin_history(part, copy)
+        _fold(to)
         _rename(part, to)
     return history
 
 
-def _copy(path: Path, part: Path, progress: Callable[[int, int], None] | None) -> None:
-    if not path.exists():
-        raise OperatorError("database_unusable", f"{path} does not exist.")
-    part.unlink(missing_ok=True)
+def _make(path: Path) -> None:
+    """Make a new file that nobody else may read, for it will hold signing keys."""
     try:
-        with contextlib.closing(connect(path)) as source:
-            if source.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
-                raise OperatorError("database_foreign", f"{path} is a database of another program.")
-            with contextlib.closing(sqlite3.connect(part)) as target:
-                # all pages in one step: a copy in parts would begin again at every commit of a busy server
-                source.backup(target, pages=-1, progress=_told(progress))
-                target.execute("PRAGMA journal_mode=DELETE")
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    except FileExistsError:
+        return
+    except OSError as fault:
+        raise OperatorError("database_unusable", f"{path} cannot be made: {fault.strerror}.") from fault
+
+
+def _must_be_writable(path: Path) -> None:
+    """Refuse what SQLite would open all the same, only to fail at the first write."""
+    for place, name in ((path, str(path)), (path.parent, f"The folder of {path}")):
+        if not os.access(place, os.W_OK, effective_ids=True):
+            raise OperatorError("database_unusable", f"{name} may not be written.")
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode=rw",
+        uri=True,
+        isolation_level=None,
+        check_same_thread=False,
+        cached_statements=512,
+        timeout=BUSY_MS / 1000,
+    )
+
+
+@contextlib.contextmanager
+def _copied(path: Path, to: Path, progress: Progress | None) -> Iterator[Path]:
+    """Yield a whole copy beside `to`, under a name of its own; what is left there in the end is removed."""
+    if not path.is_file():
+        raise OperatorError("database_unusable", f"There is no database {path}.")
+    part = to.with_name(f"{to.name}.{os.getpid()}.part")
+    part.unlink(missing_ok=True)
+    _make(part)
+    try:
+        _copy(path, part, progress)
+        yield part
     except sqlite3.Error as fault:
         raise unusable(path, fault) from fault
+    except OSError as fault:
+        raise OperatorError("database_unusable", f"{to} cannot be written: {fault.strerror}.") from fault
+    finally:
+        part.unlink(missing_ok=True)
 
 
-def _told(progress: Callable[[int, int], None] | None) -> Callable[[int, int, int], object] | None:
-    if progress is None:
-        return None
-    told = progress
-    return lambda _status, left, total: told(total - left, total)
+def _copy(path: Path, part: Path, progress: Progress | None) -> None:
+    with contextlib.closing(_open(path)) as source, contextlib.closing(_open(part)) as target:
+        if not is_ours(source, path):
+            raise OperatorError("database_foreign", f"{path} is empty.")
+        # one read transaction around it all: otherwise every commit of a busy server would begin the copy anew
+        source.execute("BEGIN")
+        source.execute("SELECT COUNT(*) FROM history").fetchone()
+        told = progress or (lambda _done, _total: None)
+        source.backup(
+            target, pages=COPY_PAGES, progress=lambda _status, left, total: told(total - left, total), sleep=0
+        )
+        source.execute("ROLLBACK")
+        target.execute("PRAGMA journal_mode=DELETE")
+
+
+def _begin_history(part: Path, copy: Path) -> str:
+    history = new_history_id()
+    with contextlib.closing(_open(part)) as connection:
+        found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+        if found != "ok":
+            raise OperatorError("database_unusable", f"{copy} is damaged: {found}.")
+        now = time.time_ns() // 1_000_000
+        connection.execute("UPDATE history SET history_id = ?, begun_at = ?", (history, now))
+    return history
+
+
+def _fold(to: Path) -> None:
+    """Fold its write-ahead log into the database that goes: the new one must not find it, the old one may be needed.
+
+    Raises:
+        OperatorError: `database_locked`: another process has the database open.
+    """
+    if to.exists():
+        try:
+            with contextlib.closing(_open(to)) as old:
+                old.execute("PRAGMA journal_mode=DELETE")
+        except sqlite3.Error as fault:
+            if primary_code(fault) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+                raise unusable(to, fault) from fault
+            # a file that is too damaged to be opened has no use for its log either
+    for suffix in ("-wal", "-shm"):
+        to.with_name(to.name + suffix).unlink(missing_ok=True)
 
 
 def _rename(part: Path, to: Path) -> None:
     """Make the new file durable before its name, and its name before we say so."""
-    for target in (part, part.parent):
-        handle = os.open(target, os.O_RDONLY)
-        os.fsync(handle)
-        os.close(handle)
+    _sync(part)
+    _sync(part.parent)
     part.rename(to)
-    handle = os.open(to.parent, os.O_RDONLY)
-    os.fsync(handle)
-    os.close(handle)
+    _sync(to.parent)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

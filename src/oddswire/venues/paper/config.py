@@ -6,6 +6,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from oddswire.config import Settings
 from oddswire.errors import InvalidInput, OperatorError
 from oddswire.money import ONE, parse_amount
 
@@ -43,6 +44,24 @@ class PaperConfig:
     def __post_init__(self) -> None:
         if self.fee % FINEST_TICK or not 0 <= self.fee < ONE:
             raise OperatorError("config_invalid", "The paper venue's fee is a multiple of 0.0001 dollars below 1.")
+
+
+def paper_config(settings: Settings) -> PaperConfig:
+    """Return the venue as the settings have it.
+
+    Raises:
+        OperatorError: `config_invalid`, for the catalogue or the fee.
+    """
+    path = Path(settings.paper_markets) if settings.paper_markets else None
+    try:
+        markets = load_markets(path)
+    except OSError as fault:
+        raise OperatorError("config_invalid", f"{path} cannot be read: {fault.strerror}.") from fault
+    try:
+        fee = parse_amount(settings.paper_fee, "ODDSWIRE_PAPER_FEE")
+    except InvalidInput as fault:
+        raise OperatorError("config_invalid", f"The paper venue's fee is no amount: {fault.detail}") from fault
+    return PaperConfig(markets=markets, fee=fee, opening=settings.paper_start_cents * 10_000)
 
 
 def load_markets(path: Path | None = None) -> dict[str, MarketSpec]:

@@ -1,0 +1,82 @@
+"""Deciding upgrades: who may open a socket (PROTOCOL 2.3)."""
+
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+
+from oddswire.auth.apps import App, AppDirectory
+from oddswire.auth.origins import origin_allowed
+from oddswire.errors import Refused
+from oddswire.server.websocket import Conversation, Refusal, Upgrade
+from oddswire.streams.connection import Connection, Node, RefusedConnection
+from oddswire.wire.codes import ORIGIN_NOT_ALLOWED, UNKNOWN_APP
+
+NO_APP: Final = "No active app has this id."
+NO_ORIGIN: Final = "The page's origin is not one of the app's."
+_SINCE_DIGITS: Final = 16
+_access = structlog.get_logger("oddswire.access")
+
+
+class Acceptor:
+    """Answers every upgrade.
+
+    `node_of` is what the connections of an app share, `draining` says that the node takes nobody new.
+    """
+
+    def __init__(self, node_of: Callable[[str], Node], apps: AppDirectory, draining: Callable[[], bool]) -> None:
+        self._node_of = node_of
+        self._apps = apps
+        self._draining = draining
+
+    async def accept(self, upgrade: Upgrade) -> Refusal | Conversation:
+        """Return the conversation, or why there is none.
+
+        Who sends an `Origin` is a page, which cannot read a status: it is told on the socket instead.
+        """
+        verdict = self._decide(upgrade)
+        status = verdict.status if isinstance(verdict, Refusal) else 101
+        _access.info("request", method="GET", path=upgrade.path, status=status, client=upgrade.client)
+        return verdict
+
+    def _decide(self, upgrade: Upgrade) -> Refusal | Conversation:
+        if self._draining():
+            return Refusal(503, "draining", "The server is going down.", (("Retry-After", "1"),))
+        app_id = upgrade.query.get("appId")
+        if not app_id:
+            return Refusal(400, "app_id_missing", "The query parameter `appId` is missing.")
+        since = upgrade.query.get("since")
+        if since is not None and not (since.isascii() and since.isdigit() and len(since) <= _SINCE_DIGITS):
+            return Refusal(400, "invalid_parameter", "`since` is the number of an event.")
+        app = self._app(app_id)
+        origin = upgrade.headers.get("origin")
+        if app is None:
+            return _refused("unknown_app", NO_APP, UNKNOWN_APP, origin)
+        if origin is not None and not origin_allowed(app.origins, origin):
+            return _refused("origin_not_allowed", NO_ORIGIN, ORIGIN_NOT_ALLOWED, origin)
+        return Connection(
+            self._node_of(app.app_id),
+            app_id=app.app_id,
+            address=upgrade.client,
+            token=_token(upgrade),
+            since=None if since is None else int(since),
+            epoch=upgrade.query.get("epoch"),
+        )
+
+    def _app(self, app_id: str) -> App | None:
+        try:
+            return self._apps.get(app_id)
+        except Refused:
+            return None
+
+
+def _refused(code: str, detail: str, close_code: int, origin: str | None) -> Refusal | Conversation:
+    return Refusal(403, code, detail) if origin is None else RefusedConnection(code, detail, close_code)
+
+
+def _token(upgrade: Upgrade) -> str | None:
+    """Return the token a client brought: in `Authorization` rather than in the query; an empty one is none."""
+    scheme, _, token = upgrade.headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and token.strip():
+        return token.strip()
+    return upgrade.query.get("token") or None

@@ -1,0 +1,303 @@
+"""The composition root: the one place that knows which store, which venues and which server the gateway is made of."""
+
+import asyncio
+import random
+import socket
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack, nullcontext
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import Final, Literal
+
+import msgspec
+import structlog
+
+from oddswire.auth import apps
+from oddswire.auth.authority import Authority
+from oddswire.auth.revocations import Revocation
+from oddswire.clock import SystemClock
+from oddswire.config import Settings
+from oddswire.errors import OddswireError, OperatorError, Unavailable
+from oddswire.ids import new_id
+from oddswire.orders.desk import Desk
+from oddswire.orders.dispatch import Dispatch
+from oddswire.orders.reconcile import Reconciler
+from oddswire.server.accept import Acceptor
+from oddswire.server.admin import Admin, Details, admin_server
+from oddswire.server.calls import Limits, RestParts
+from oddswire.server.cors import Cors
+from oddswire.server.front import Front
+from oddswire.server.http_protocol import GatewayServer, server_for
+from oddswire.server.limits import Allowance
+from oddswire.server.metrics import Metrics, Readings
+from oddswire.server.picows_protocol import websocket_protocol
+from oddswire.server.process import (
+    Address,
+    Background,
+    HostPort,
+    address_of,
+    is_loopback,
+    listen,
+    parse_host_port,
+    raise_file_limit,
+    signals_set,
+)
+from oddswire.server.rest import rest_app
+from oddswire.store.base import Tx
+from oddswire.store.sqlite import CORE, SqliteStore, share_the_interpreter
+from oddswire.streams.connection import Node
+from oddswire.streams.hub import Hub
+from oddswire.streams.retention import HOUR_MS, Keep, Sweeper
+from oddswire.streams.roster import Caps, Roster
+from oddswire.streams.wakes import Wakes
+from oddswire.venues import paper
+from oddswire.venues.base import Venue
+from oddswire.venues.paper.adapter import PaperVenue
+from oddswire.venues.paper.config import paper_config
+
+DEV_APP: Final = "demo"
+DEV_KEY: Final = "demo-key"
+DEV_ORIGINS: Final = tuple(
+    f"http://{host}:{port}" for host in ("localhost", "127.0.0.1") for port in (3000, 4200, 5173, 8000, 8080)
+)
+REQUESTS_END_SECONDS: Final = 2
+"""How long requests in flight may go on once all else has ended."""
+AUTH_SWEEP_SECONDS: Final = 600.0
+_logger = structlog.get_logger("oddswire.process")
+
+
+class Gateway:
+    """A gateway's parts, wired to each other. `start` before serving, then `drain` and `close`."""
+
+    def __init__(self, settings: Settings, store: SqliteStore) -> None:
+        clock = SystemClock()
+        chance = random.SystemRandom().random
+        self.settings = settings
+        self.store = store
+        self.phase: Literal["starting", "ready", "draining"] = "starting"
+        self.started_at = clock.now()
+        self.background = Background()
+        self.metrics = Metrics()
+        self.authority = Authority(store, clock, settings.access_token_minutes)
+        self.paper = PaperVenue(store, clock, paper_config(settings))
+        self.venues: dict[str, Venue] = {self.paper.name: self.paper}
+        self.dispatch = Dispatch(store, self.venues, clock, new_id("node", clock.now()))
+        self.desk = Desk(store, self.venues, clock, self.dispatch, settings.order_answer_seconds)
+        self.hub = Hub(store, clock)
+        self.roster = Roster(_caps(settings), chance)
+        self.wakes = Wakes(clock)
+        self._clock = clock
+        self._chance = chance
+        self.acceptor = Acceptor(self._node, self.authority.apps, lambda: self.phase == "draining")
+        self.front = Front(rest_app(self._rest_parts()), Cors(self.authority.apps), self.metrics)
+        self.admin = Admin(self.metrics, self._details)
+
+    def _node(self, app_id: str) -> Node:
+        verify = partial(self.authority.verify_token, app_id=app_id)
+        return Node(self.hub, self.roster, self.wakes, self._clock, verify, self._chance)
+
+    def _rest_parts(self) -> RestParts:
+        return RestParts(
+            store=self.store,
+            clock=self._clock,
+            authority=self.authority,
+            desk=self.desk,
+            venues=self.venues,
+            limits=_limits(self.settings),
+            metrics=self.metrics,
+            started_at=self.started_at,
+            ready=lambda: self.phase == "ready",
+        )
+
+    async def start(self) -> None:
+        """Read what is needed to answer, and begin what runs in the background: recovery is its first round.
+
+        Raises:
+            Unavailable: the store does not answer.
+        """
+        self.store.on_bells(self.metrics.committed)
+        self.store.on_foreign_write(self.paper.poll)
+        self.metrics.watch(self._readings())
+        self.authority.revocations.on_revoked(self._close_revoked)
+        await self.authority.start()
+        self.hub.start()
+        self.wakes.start()
+        keep = Keep(self.settings.retention_hours * HOUR_MS, self.settings.retention_events)
+        self.background.add("authority", self.authority.watch())
+        self.background.add("authority sweep", self._sweep_authority())
+        self.background.add("retention", Sweeper(self.store, self._clock, keep).run())
+        self.background.add("paper venue", self.paper.run())
+        for name, venue in self.venues.items():
+            reconciler = Reconciler(self.store, name, venue, self._clock, self.dispatch)
+            self.background.add(f"reconciler of {name}", reconciler.run())
+
+    async def drain(self) -> None:
+        """Take no new socket, send everybody away at the end of the window, and let orders under way end."""
+        self.phase = "draining"
+        await self.roster.drain(self.settings.drain_seconds)
+        await self.desk.stop(REQUESTS_END_SECONDS)
+
+    async def close(self) -> None:
+        """End everything; what is not finished is taken up by the next start."""
+        await self.background.stop()
+        await self.hub.stop()
+        self.wakes.stop()
+        await self.dispatch.stop()
+        await self.store.close()
+
+    def _close_revoked(self, rows: Sequence[Revocation]) -> None:
+        self.roster.close_sessions(self.authority.revocations.is_revoked)
+        for row in rows:
+            if row.kind == "app":
+                self.roster.close_app(row.app_id)
+
+    async def _sweep_authority(self) -> None:
+        while True:
+            try:
+                await self.authority.sweep()
+            except Unavailable as fault:
+                _logger.warning("sweep_postponed", detail=fault.detail)
+            await asyncio.sleep(AUTH_SWEEP_SECONDS)
+
+    # ---- numbers
+
+    def _readings(self) -> Readings:
+        return Readings(
+            gauges={
+                "connections": ("Open sockets", lambda: len(self.roster)),
+                "connections_catching_up": ("Sockets behind their stream", self.hub.catching_up),
+                "streams_heard": ("Streams that some socket hears", lambda: len(self.hub)),
+                "store_waiting": ("Units of work that wait for the writer", lambda: self.store.waiting),
+            },
+            counters={
+                "store_units": ("Units of work committed", lambda: self.store.units),
+                "store_batches": ("Commits", lambda: self.store.batches),
+            },
+        )
+
+    def _details(self) -> Details:
+        return Details(
+            status="ready" if self.phase == "ready" else "not_ready",
+            version=version("oddswire"),
+            uptime_seconds=(self._clock.now() - self.started_at) // 1000,
+            connections=len(self.roster),
+            catching_up=self.hub.catching_up(),
+            writes_waiting=self.store.waiting,
+        )
+
+
+async def open_gateway(settings: Settings, database: Path, *, dev: bool) -> Gateway:
+    """Return the gateway of a database, which nobody else may serve; `dev` makes the app `demo` where it is missing.
+
+    Raises:
+        OperatorError: the database or a setting cannot be used.
+    """
+    store = await SqliteStore.open(database, (CORE, paper.SCHEMA), exclusive=True)
+    try:
+        if dev:
+            now = SystemClock().now()
+            await store.write(lambda tx: _ensure_demo(tx, now))
+        return Gateway(settings, store)
+    except BaseException:
+        await store.close()
+        raise
+
+
+async def serve(
+    settings: Settings,
+    *,
+    host: str,
+    port: int,
+    admin: str | None,
+    database: Path,
+    dev: bool,
+    ready: Callable[[Address], None] | None = None,
+    stop: asyncio.Event | None = None,
+) -> None:
+    """Serve until `stop` is set, or without one until SIGTERM or SIGINT, then drain and return.
+
+    `ready` is called with the real addresses once requests are answered; port 0 takes a free one. A second signal
+    ends the process at once.
+
+    Raises:
+        OperatorError: an address, the database or a setting cannot be used, or `dev` beyond this machine.
+        OddswireError: `internal`: a part that must not end has ended; the reason is in the log.
+    """
+    if dev and not is_loopback(host):
+        raise OperatorError("usage", f"--dev has a well-known API key: it serves this machine only, not {host}.")
+    raise_file_limit()
+    share_the_interpreter()
+    async with AsyncExitStack() as stack:
+        listener = stack.enter_context(listen(HostPort(host, port)))
+        admin_listener = None if admin is None else stack.enter_context(listen(parse_host_port(admin)))
+        gateway = await open_gateway(settings, database, dev=dev)
+        stack.push_async_callback(gateway.close)
+        await gateway.start()
+        protocol = websocket_protocol(gateway.acceptor.accept)
+        api = server_for(
+            gateway.front, protocol, shutdown_timeout=REQUESTS_END_SECONDS, lifespan="off", proxy_headers=False
+        )
+        servers = [(api, listener)]
+        if admin_listener is not None:
+            servers.append((admin_server(gateway.admin), admin_listener))
+        address = Address(address_of(listener), None if admin_listener is None else address_of(admin_listener))
+        await _run(gateway, servers, stop, lambda: ready(address) if ready else None)
+
+
+async def _run(
+    gateway: Gateway,
+    servers: list[tuple[GatewayServer, socket.socket]],
+    stop: asyncio.Event | None,
+    ready: Callable[[], None],
+) -> None:
+    running = [asyncio.create_task(server.serve(sockets=[listener])) for server, listener in servers]
+    for task, (server, _) in zip(running, servers, strict=True):
+        gateway.background.add("server", _lasts(task))
+        await server.listening.wait()
+    gateway.phase = "ready"
+    ready()
+    stopping = stop or asyncio.Event()
+    with signals_set(stopping) if stop is None else nullcontext():
+        ended = await gateway.background.until(stopping)
+        if ended is None:
+            await gateway.drain()
+        gateway.phase = "draining"
+        for server, _ in servers:
+            server.should_exit = True
+        await asyncio.gather(*running)
+    if ended is not None:
+        raise OddswireError("internal", f"The {ended} has ended by itself; the log says why.")
+
+
+async def _lasts(task: asyncio.Task[None]) -> None:
+    """Wait for a server without ending it when the wait is cancelled."""
+    await asyncio.shield(task)
+
+
+def _caps(settings: Settings) -> Caps:
+    return Caps(
+        user=settings.max_connections_per_user,
+        address=settings.max_anonymous_per_ip,
+        app=settings.max_connections_per_app or None,
+    )
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(
+        orders=Allowance(settings.orders_per_second, settings.orders_per_second),
+        reads=Allowance(settings.reads_per_second, settings.reads_per_second),
+        sign_ins=Allowance(settings.sign_ins_per_second, settings.sign_ins_per_second),
+        failed_sign_ins=Allowance(settings.failed_sign_ins_per_minute / 60, settings.failed_sign_ins_per_minute),
+    )
+
+
+def _ensure_demo(tx: Tx, now: int) -> None:
+    """Make the app of `--dev`, whose key everybody knows, where it is missing."""
+    tx.run("apps.insert", DEV_APP, msgspec.json.encode(DEV_ORIGINS).decode(), now)
+    if tx.one(_app_id, "apps.app_of_key", apps.hash_secret(DEV_KEY)) is None:
+        tx.run("apps.insert_key", apps.hash_secret(DEV_KEY), DEV_APP, "dev", now)
+
+
+def _app_id(app_id: str, *_: object) -> str:
+    return app_id

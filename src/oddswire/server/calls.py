@@ -1,0 +1,101 @@
+"""One HTTP call: what it may reach, and its body read strictly."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+import msgspec
+from litestar import Request
+from litestar.datastructures import State
+from litestar.exceptions import InternalServerException
+from litestar.response import Response
+from litestar.serialization import default_serializer
+from litestar.types import Serializer
+from msgspec import DecodeError, Struct, ValidationError
+
+from oddswire.auth.apps import App
+from oddswire.auth.authority import Authority
+from oddswire.auth.identity import Identity
+from oddswire.clock import Clock
+from oddswire.errors import InvalidInput
+from oddswire.orders.desk import Desk
+from oddswire.server.body_faults import unreadable
+from oddswire.server.limits import Allowance
+from oddswire.server.metrics import Metrics
+from oddswire.store.base import Store
+from oddswire.venues.base import Venue
+from oddswire.wire import bodies
+
+T = TypeVar("T")
+MAX_BODY: Final = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much of what is let through: by user, by address, and of failed sign-ins by address."""
+
+    orders: Allowance
+    reads: Allowance
+    sign_ins: Allowance
+    failed_sign_ins: Allowance
+
+
+@dataclass(frozen=True, slots=True)
+class RestParts:
+    """What the calls are answered from. `started_at` is in Unix epoch ms; `ready` is false before and after serving."""
+
+    store: Store
+    clock: Clock
+    authority: Authority
+    desk: Desk
+    venues: Mapping[str, Venue]
+    limits: Limits
+    metrics: Metrics
+    started_at: int
+    ready: Callable[[], bool]
+
+
+class Call(Request[Identity, App, State]):
+    """A request of this API: `auth` is its app, `user` who asks, once a guard has proved them."""
+
+    @property
+    def parts(self) -> RestParts:
+        """What the call is answered from."""
+        parts: RestParts = self.app.state.parts
+        return parts
+
+    @property
+    def address(self) -> str:
+        """The peer's IP address (a proxy's, if there is one in front)."""
+        return self.client.host if self.client else ""
+
+    async def body(self) -> bytes:
+        """Return the body.
+
+        Raises:
+            InvalidInput: `invalid_json`: the client has gone before its end; nobody is left to read this.
+        """
+        try:
+            return await super().body()
+        except InternalServerException:
+            raise InvalidInput("invalid_json", "The body has no end.") from None
+
+    async def json(self) -> Any:
+        """Return the body as the struct its route takes, whatever `Content-Type` says.
+
+        Raises:
+            InvalidInput: `invalid_json` or `invalid_body` with its path.
+        """
+        field = self.route_handler.parsed_fn_signature.parameters["data"]
+        try:
+            return msgspec.json.decode(await self.body(), type=field.annotation)
+        except (DecodeError, ValidationError, UnicodeDecodeError, RecursionError) as fault:
+            raise unreadable(fault) from None
+
+
+class Json(Response[T]):
+    """An answer whose structs are written with exact decimals as numbers."""
+
+    def render(self, content: Any, media_type: str, enc_hook: Serializer = default_serializer) -> bytes:
+        """Return the body's bytes."""
+        return bodies.encode(content) if isinstance(content, Struct) else super().render(content, media_type, enc_hook)

@@ -1,0 +1,62 @@
+"""`/auth`: signing in, staying signed in, signing out."""
+
+from typing import Any
+
+from litestar import Router, get, post
+from litestar.params import JSONBody
+
+from oddswire.server.callers import backend, counting_failures, may_sign_in, of_app, signed_in
+from oddswire.server.calls import Call
+from oddswire.server.openapi import API_KEY, APP, NO_SECURITY, USER, errors
+from oddswire.wire.bodies import RefreshRequest, SignedIn, SignInRequest
+
+
+@post(
+    "/token",
+    guards=[backend],
+    security=API_KEY,
+    summary="Sign a user in",
+    opt=errors("api_key_invalid", "rate_limited", "store_unavailable", body=True, app=True),
+)
+async def sign_in(request: Call, data: JSONBody[SignInRequest]) -> SignedIn:
+    """Called by the app's own backend, with its API key, for a user it vouches for. Never call it from a page."""
+    app_id, parts = request.auth.app_id, request.parts
+    signed = await parts.authority.sign_in(app_id, data.user_id, data.label)
+    await parts.desk.open_user(app_id, data.user_id)
+    return signed
+
+
+@post(
+    "/token/refresh",
+    status_code=200,
+    guards=[of_app, may_sign_in],
+    security=APP,
+    summary="Get a new access token",
+    opt=errors("refresh_token_invalid", "rate_limited", "store_unavailable", body=True, app=True),
+)
+async def refresh(request: Call, data: JSONBody[RefreshRequest]) -> SignedIn:
+    """The refresh token stays the same and may be used again and again, until it expires or is revoked."""
+    with counting_failures(request):
+        return await request.parts.authority.renew(request.auth.app_id, data.refresh_token)
+
+
+@post(
+    "/sign-out",
+    status_code=204,
+    guards=[signed_in],
+    security=USER,
+    summary="Sign out",
+    opt=errors("not_found", "store_unavailable", user=True),
+)
+async def sign_out(request: Call) -> None:
+    """Ends the session of the access token: none of its tokens is taken from then on, its sockets close with 4001."""
+    await request.parts.authority.sign_out(request.user)
+
+
+@get("/jwks.json", sync_to_thread=False, security=NO_SECURITY, summary="Public keys", opt=errors())
+def jwks(request: Call) -> dict[str, Any]:
+    """The keys that access tokens are signed with, as a JWK Set."""
+    return request.parts.authority.jwks()
+
+
+routes = Router("/auth", route_handlers=[sign_in, refresh, sign_out, jwks], tags=["Who is asking"])

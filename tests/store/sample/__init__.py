@@ -1,0 +1,1 @@
+"""A schema of statements that no schema of ours would have."""
