@@ -56,7 +56,6 @@ CODES: dict[str, Code] = {
     "expiry_invalid": Code(422, "Expiry not valid", "`gtd` wants an `expiresAt` in the future (ms); the others none."),
     "post_only_invalid": Code(422, "Post-only not possible", "`postOnly` goes with `gtc` and `gtd` only."),
     "venue_correction": Code(422, "Venue is correcting itself", "Wait until the balance is not negative any more."),
-    "too_many_open_orders": Code(422, "Too many open orders", "Cancel some first."),
     # orders, later
     "rejected_by_venue": Code(422, "Rejected by the venue", "See `order.errorReason`."),
     "order_conflict": Code(

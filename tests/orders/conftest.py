@@ -11,6 +11,7 @@ from oddswire.clock import SystemClock
 from oddswire.events import UserEvent
 from oddswire.orders.desk import Desk, Placed
 from oddswire.orders.dispatch import Dispatch
+from oddswire.orders.pulse import Pulse
 from oddswire.orders.reconcile import Reconciler
 from oddswire.orders.views import View
 from oddswire.store.base import Tx
@@ -31,6 +32,7 @@ class Shop:
     desk: Desk
     dispatch: Dispatch
     reconciler: Reconciler
+    pulses: list[str]
     clock: SystemClock = field(default_factory=SystemClock)
 
     async def place(self, user: str = "ann", change: dict[str, object] | None = None, **other: Any) -> Placed:
@@ -87,6 +89,11 @@ async def shop(tmp_path: Path) -> AsyncIterator[Shop]:
     desk = Desk(store, venues, clock, dispatch, answer_within=0.3)
     await desk.open_user(APP, "ann")
     await desk.open_user(APP, "bob")
-    yield Shop(store, venue, desk, dispatch, Reconciler(store, "scripted", venue, clock, dispatch))
+    pulses: list[str] = []
+
+    def on_pulse(_: str, pulse: Pulse) -> None:
+        pulses.append(pulse.status)
+
+    yield Shop(store, venue, desk, dispatch, Reconciler(store, "scripted", venue, clock, dispatch, on_pulse), pulses)
     await dispatch.stop()
     await store.close()

@@ -168,3 +168,19 @@ async def test_a_cancel_nobody_took_is_sent_again(following: Shop) -> None:
     await following.desk.cancel(APP, "ann", next(iter(following.venue.sent)))
     await call
     await told(following, "canceled")
+
+
+async def test_a_venue_that_falls_silent_is_told_of_and_asked_again(following: Shop) -> None:
+    placed = await following.place()
+    following.venue.fill(ANN, placed.order.order_id, 4_000_000)
+    following.venue.silent = True
+    following.venue.tell(Wake(ANN))
+
+    async def degraded() -> bool:
+        return following.pulses == ["degraded"]
+
+    await eventually(degraded)
+    assert "partially_filled" not in steps(await following.events())
+    following.venue.silent = False
+    await told(following, "partially_filled")
+    assert following.pulses == ["degraded", "live"]

@@ -9,7 +9,7 @@ import pytest
 from oddswire.errors import OperatorError
 from oddswire.store.migrate import bring_up_to_date, split_script
 from oddswire.store.queries import CORE
-from oddswire.store.sqlite_file import APPLICATION_ID, connect
+from oddswire.store.sqlite_file import APPLICATION_ID, connect, is_ours
 from tests.store.conftest import SAMPLE
 from tests.store.test_queries import schema
 
@@ -65,6 +65,21 @@ def test_a_database_that_is_up_to_date_is_opened_while_another_writes(path: Path
         assert bring_up_to_date(other, path, [CORE]) == history
 
 
+def test_a_file_that_another_process_claims_between_two_looks_is_not_foreign(path: Path) -> None:
+    claimed: list[str] = []
+
+    def claim(sql: str) -> None:
+        if "sqlite_master" in sql and not claimed:
+            claimed.append(bring_up_to_date(other, path, [CORE]))
+
+    with closing(connect(path)) as one, closing(connect(path)) as other:
+        one.set_trace_callback(claim)
+        assert is_ours(one, path) is False
+        one.set_trace_callback(None)
+        assert len(claimed) == 1
+        assert bring_up_to_date(one, path, [CORE]) == claimed[0]
+
+
 def test_many_processes_that_make_one_file_agree(path: Path) -> None:
     script = (
         "import sys; from pathlib import Path; from oddswire.store.queries import CORE\n"
@@ -75,7 +90,7 @@ def test_many_processes_that_make_one_file_agree(path: Path) -> None:
     command = [sys.executable, "-c", script, str(path)]
     made = [
         subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        for _ in range(4)
+        for _ in range(6)
     ]
     for process in made:
         assert process.stdout is not None

@@ -16,6 +16,7 @@ from oddswire.events import Source
 from oddswire.orders import records
 from oddswire.orders.dispatch import Dispatch
 from oddswire.orders.order import Order
+from oddswire.orders.pulse import Pulse
 from oddswire.store.base import Store, Tx
 from oddswire.streams import log
 from oddswire.venues.base import Account, Evidence, Market, NoAnswer, Venue, Wake
@@ -36,14 +37,28 @@ class _AccountRow(NamedTuple):
 
 
 class Reconciler:
-    """One venue's reconciler; `run` it as a task, cancel it to stop."""
+    """One venue's reconciler; `run` it as a task, cancel it to stop.
 
-    def __init__(self, store: Store, name: str, venue: Venue, clock: Clock, dispatch: Dispatch) -> None:
+    `pulse` is how the venue is doing; `on_pulse` is told its name and that when it changes.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        name: str,
+        venue: Venue,
+        clock: Clock,
+        dispatch: Dispatch,
+        on_pulse: Callable[[str, Pulse], None],
+    ) -> None:
         self._store = store
         self._name = name
         self._venue = venue
         self._clock = clock
         self._dispatch = dispatch
+        self._on_pulse = on_pulse
+        self.pulse = Pulse(clock.now())
+        self._unread: dict[Account, Source] = {}
         self._dirty: dict[Account, Source] = {}
         self._reading: set[Account] = set()
         self._cursors: dict[Account, int] = {}
@@ -87,7 +102,7 @@ class Reconciler:
             try:
                 await self._hear(wake)
             except (NoAnswer, Unavailable) as fault:
-                _logger.warning("wake_lost", venue=self._name, fault=str(fault))
+                self._missed(fault)
 
     async def _hear(self, wake: Wake) -> None:
         if wake.markets:
@@ -122,8 +137,10 @@ class Reconciler:
             recorded = await self._dispatch.record(self._name, evidence, source)
             if recorded.cursor is not None:
                 self._cursors[account] = recorded.cursor
-        except NoAnswer as fault:
-            _logger.warning("venue_did_not_answer", venue=self._name, user=account.user, fault=str(fault))
+            self._answered()
+        except (NoAnswer, Unavailable) as fault:
+            self._missed(fault)
+            self._unread.setdefault(account, source)
         except Exception:
             # one account's trouble must not stop the others; the next wake or sweep reads it again
             _logger.exception("reconcile_failed", venue=self._name, user=account.user)
@@ -138,6 +155,9 @@ class Reconciler:
     # ---- orders nobody has been heard on, cancels nobody has taken
 
     async def _check(self) -> None:
+        for account, source in self._unread.items():
+            self._mark(account, source)
+        self._unread.clear()
         async for order in self._pages("orders.unsettled"):
             if order.status == "unconfirmed" or not self._dispatch.is_sending(order.order_id):
                 await self._ask(order)
@@ -147,6 +167,7 @@ class Reconciler:
     async def _ask(self, order: Order) -> None:
         """Ask the venue for one order; "not found" is an answer only when it can no longer arrive."""
         evidence = await self._venue.find(await self._account_of(order), order.order_id)
+        self._answered()
         if evidence.orders:
             await self._dispatch.record(self._name, evidence, "reconciled")
         elif _never_arrived(evidence, order, self._venue.signature_window):
@@ -175,11 +196,20 @@ class Reconciler:
         while True:
             try:
                 await work()
-            except NoAnswer as fault:
-                _logger.warning("venue_did_not_answer", venue=self._name, fault=str(fault))
+            except (NoAnswer, Unavailable) as fault:
+                self._missed(fault)
             except Exception:
                 _logger.exception("reconcile_failed", venue=self._name)
             await asyncio.sleep(seconds)
+
+    def _answered(self) -> None:
+        if self.pulse.answered(self._clock.now()):
+            self._on_pulse(self._name, self.pulse)
+
+    def _missed(self, fault: NoAnswer | Unavailable) -> None:
+        _logger.warning("venue_did_not_answer", venue=self._name, fault=str(fault))
+        if isinstance(fault, NoAnswer) and self.pulse.silent(self._clock.now()):
+            self._on_pulse(self._name, self.pulse)
 
     async def _pages(self, name: str) -> AsyncIterator[Order]:
         after = ""

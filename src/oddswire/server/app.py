@@ -22,6 +22,7 @@ from oddswire.errors import OddswireError, OperatorError, Unavailable
 from oddswire.ids import new_id
 from oddswire.orders.desk import Desk
 from oddswire.orders.dispatch import Dispatch
+from oddswire.orders.pulse import Pulse
 from oddswire.orders.reconcile import Reconciler
 from oddswire.server.accept import Acceptor
 from oddswire.server.admin import Admin, Details, admin_server
@@ -55,6 +56,8 @@ from oddswire.venues import paper
 from oddswire.venues.base import Venue
 from oddswire.venues.paper.adapter import PaperVenue
 from oddswire.venues.paper.config import paper_config
+from oddswire.wire import frames
+from oddswire.wire.frames import VenueStatus
 
 DEV_APP: Final = "demo"
 DEV_KEY: Final = "demo-key"
@@ -80,6 +83,7 @@ class Gateway:
         self.background = Background()
         self.metrics = Metrics()
         self.authority = Authority(store, clock, settings.access_token_minutes)
+        self.pulses: dict[str, Pulse] = {}
         self.paper = PaperVenue(store, clock, paper_config(settings))
         self.venues: dict[str, Venue] = {self.paper.name: self.paper}
         self.dispatch = Dispatch(store, self.venues, clock, new_id("node", clock.now()))
@@ -106,7 +110,7 @@ class Gateway:
             venues=self.venues,
             limits=_limits(self.settings),
             metrics=self.metrics,
-            started_at=self.started_at,
+            pulses=self.pulses,
             ready=lambda: self.phase == "ready",
         )
 
@@ -129,7 +133,8 @@ class Gateway:
         self.background.add("retention", Sweeper(self.store, self._clock, keep).run())
         self.background.add("paper venue", self.paper.run())
         for name, venue in self.venues.items():
-            reconciler = Reconciler(self.store, name, venue, self._clock, self.dispatch)
+            reconciler = Reconciler(self.store, name, venue, self._clock, self.dispatch, self._tell_pulse)
+            self.pulses[name] = reconciler.pulse
             self.background.add(f"reconciler of {name}", reconciler.run())
 
     async def drain(self) -> None:
@@ -151,6 +156,10 @@ class Gateway:
         for row in rows:
             if row.kind == "app":
                 self.roster.close_app(row.app_id)
+
+    def _tell_pulse(self, venue: str, pulse: Pulse) -> None:
+        frame = VenueStatus(venue=venue, status=pulse.status, since=pulse.since, timestamp=self._clock.now())
+        self.roster.tell(frames.encode(frame))
 
     async def _sweep_authority(self) -> None:
         while True:

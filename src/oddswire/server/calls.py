@@ -19,6 +19,7 @@ from oddswire.auth.identity import Identity
 from oddswire.clock import Clock
 from oddswire.errors import InvalidInput
 from oddswire.orders.desk import Desk
+from oddswire.orders.pulse import Pulse
 from oddswire.server.body_faults import unreadable
 from oddswire.server.limits import Allowance
 from oddswire.server.metrics import Metrics
@@ -42,7 +43,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class RestParts:
-    """What the calls are answered from. `started_at` is in Unix epoch ms; `ready` is false before and after serving."""
+    """What the calls are answered from. `ready` is false before and after serving."""
 
     store: Store
     clock: Clock
@@ -51,7 +52,7 @@ class RestParts:
     venues: Mapping[str, Venue]
     limits: Limits
     metrics: Metrics
-    started_at: int
+    pulses: Mapping[str, Pulse]
     ready: Callable[[], bool]
 
 

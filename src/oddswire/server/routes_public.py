@@ -46,8 +46,8 @@ def list_venues(request: Call) -> bodies.Venues:
     """Every venue, and how it is doing."""
     parts = request.parts
     found = [
-        bodies.VenueInfo(venue=name, title=name.title(), status="live", since=parts.started_at)
-        for name in sorted(parts.venues)
+        bodies.VenueInfo(venue=name, title=name.title(), status=pulse.status, since=pulse.since)
+        for name, pulse in sorted(parts.pulses.items())
     ]
     return bodies.Venues(data=found)
 

@@ -39,7 +39,7 @@ def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
         connection = _open(path)
         try:
             is_ours(connection, path)
-            connection.execute("PRAGMA journal_mode=WAL")
+            _switch_to_wal(connection)
             connection.execute("PRAGMA synchronous=FULL")
             connection.execute("PRAGMA foreign_keys=ON")
             connection.execute(f"PRAGMA query_only={int(read_only)}")
@@ -57,10 +57,19 @@ def is_ours(connection: sqlite3.Connection, path: Path) -> bool:
     Raises:
         OperatorError: `database_foreign`.
     """
-    mark = connection.execute("PRAGMA application_id").fetchone()[0]
+    # one transaction around both, or a process that marks the file in between makes it look like somebody else's
+    alone = not connection.in_transaction
+    if alone:
+        connection.execute("BEGIN")
+    try:
+        mark = connection.execute("PRAGMA application_id").fetchone()[0]
+        tables = connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()[0]
+    finally:
+        if alone and connection.in_transaction:
+            connection.execute("ROLLBACK")
     if mark == APPLICATION_ID:
         return True
-    if mark or connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()[0]:
+    if mark or tables:
         raise OperatorError("database_foreign", f"{path} is a database of another program.")
     return False
 
@@ -166,6 +175,19 @@ def _must_be_writable(path: Path) -> None:
     for place, name in ((path, str(path)), (path.parent, f"The folder of {path}")):
         if not os.access(place, os.W_OK, effective_ids=True):
             raise OperatorError("database_unusable", f"{name} may not be written.")
+
+
+def _switch_to_wal(connection: sqlite3.Connection) -> None:
+    """Switch a new file to WAL mode; SQLite does not wait by itself for another process that does the same."""
+    deadline = time.monotonic() + BUSY_MS / 1000
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as fault:
+            if primary_code(fault) != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.005)
 
 
 def _open(path: Path) -> sqlite3.Connection:
