@@ -21,7 +21,7 @@ setup: .venv/.ok  ## build .venv with the locked packages
 
 SECONDS_OF_DEMO := $(if $(SECONDS_TO_RUN),--seconds $(SECONDS_TO_RUN))
 demo: .venv/.ok  ## trade as two users on the paper venue and watch the events (Ctrl-C ends it)
-	@$(BIN)/oddswire demo $(SECONDS_OF_DEMO)
+	@$(BIN)/oddswire demo $(SECONDS_OF_DEMO) || [ $$? -eq 130 ]  # Ctrl-C is how it ends, at any moment
 
 test: .venv/.ok  ## run the tests
 	@$(BIN)/python -m pytest $(ARGS)

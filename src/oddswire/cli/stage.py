@@ -90,7 +90,7 @@ async def _conclude(traders: list[Trader], database: Path) -> bool:
         await trader.seen(balances.seq)
         faults += trader.faults
         (balance,) = balances.balances
-        kinds = ", ".join(f"{count} {kind}" for kind, count in trader.told.most_common())
+        kinds = "\n".join(f"{count:>3} {kind}" for kind, count in trader.told.most_common())
         money = output.dollars(balance.trading_balance_cents), output.dollars(balance.wallet_balance_cents)
         table.add_row(Text(trader.name, trader.colour), str(trader.told.total()), kinds, *money)
     findings = await findings_of(database)
