@@ -185,6 +185,7 @@ async def test_when_the_engine_rolls_back_a_batch_nothing_more_of_it_runs(batche
 
     answers = await batches.run([fine, refused, roll_back, after])
     assert ran == ["fine", "roll back"]
+    assert all("the engine rolled back (UNIQUE constraint failed" in answer.detail for answer in answers)
     assert told(answers) == ([], [], [0, 1, 2, 3])
     assert await batches.stored() == []
 
@@ -222,6 +223,14 @@ async def test_a_sum_that_outgrew_64_bits_is_refused(store: SqliteStore) -> None
     assert await store.write(grow) == 2**62
     with pytest.raises(TypeError, match=r"sample\.amount: a float"):
         await store.write(grow)
+    assert await store.read(amount) == 2**62
+
+    def grow_and_list(tx: Tx) -> list[int]:
+        tx.run("sample.add", "a", 2**62)
+        return tx.all(int, "sample.amount", "a")
+
+    with pytest.raises(TypeError, match=r"sample\.amount: a float"):
+        await store.write(grow_and_list)
     assert await store.read(amount) == 2**62
 
 

@@ -346,7 +346,6 @@ def server_for(app: Any, websocket: type[Arrival], *, shutdown_timeout: int, **s
         http=GatewayHttp,
         ws=websocket,
         log_config=None,
-        log_level="warning",
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=shutdown_timeout,

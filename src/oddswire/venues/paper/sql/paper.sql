@@ -11,9 +11,6 @@ WHERE app = $1 AND market_id = $2;
 -- name: unfinished_resolutions
 SELECT app, market_id FROM paper_markets WHERE status = 'closed' AND winner IS NOT NULL;
 
--- name: markets
-SELECT app, market_id, status, pairs FROM paper_markets ORDER BY app, market_id;
-
 -- name: account
 SELECT account, cash, held, version FROM paper_accounts WHERE app = $1 AND account = $2;
 
