@@ -346,6 +346,7 @@ def server_for(app: Any, websocket: type[Arrival], *, shutdown_timeout: int, **s
         http=GatewayHttp,
         ws=websocket,
         log_config=None,
+        log_level="info",
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=shutdown_timeout,

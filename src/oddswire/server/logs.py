@@ -45,6 +45,8 @@ def set_up(level: str, as_json: bool, stream: TextIO | None = None) -> None:
         logging.getLogger(name).handlers.clear()
         logging.getLogger(name).propagate = True
         logging.getLogger(name).setLevel(logging.NOTSET)
+        # a filter, because uvicorn sets its loggers' levels again when it starts
+        logging.getLogger(name).filters[:] = [_warns]
     for name in _SILENT:
         logging.getLogger(name).handlers[:] = [logging.NullHandler()]
         logging.getLogger(name).propagate = False
@@ -64,6 +66,10 @@ def set_up(level: str, as_json: bool, stream: TextIO | None = None) -> None:
 def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     """Return the event with secrets replaced, by the name they go under and by what they look like."""
     return {key: _clean(key, value) for key, value in event.items()}
+
+
+def _warns(record: logging.LogRecord) -> bool:
+    return record.levelno >= logging.WARNING
 
 
 def _common() -> list[Processor]:
