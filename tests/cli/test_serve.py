@@ -14,7 +14,7 @@ FREE = ("--port", "0", "--admin", "127.0.0.1:0")
 
 async def test_it_says_what_is_where_and_stops_clean(tmp_path: Path) -> None:
     database = tmp_path / "own.db"
-    async with started("serve", "--dev", *FREE, "-d", str(database), ODDSWIRE_DRAIN_SECONDS="0") as serving:
+    async with started("serve", "--dev", *FREE, "-d", str(database), "--drain", "0") as serving:
         said = "\n".join(await line_with(serving, "order place"))
         url = next(line.split()[1] for line in said.splitlines() if "REST" in line)
         async with httpx.AsyncClient(trust_env=False) as http:

@@ -24,6 +24,12 @@ def serve(
         typer.Option("--admin", envvar="ODDSWIRE_ADMIN", help="HOST:PORT of metrics and admin calls; never public."),
     ] = "127.0.0.1:9464",
     database: options.Database = options.DATABASE,
+    drain: Annotated[
+        int | None,
+        typer.Option(
+            "--drain", min=0, max=300, help="Seconds that sockets stay open after SIGTERM, over ODDSWIRE_DRAIN_SECONDS."
+        ),
+    ] = None,
     dev: Annotated[
         bool, typer.Option("--dev", help="Make an app `demo` with the key `demo-key`. On this machine only.")
     ] = False,
@@ -38,11 +44,14 @@ def serve(
     """
     # the gateway is a second of imports that other commands need not wait for
     import uvloop
+    from msgspec.structs import replace
 
     from oddswire.cli.databases import settings
     from oddswire.server import app, logs
 
     chosen = settings()
+    if drain is not None:
+        chosen = replace(chosen, drain_seconds=drain)
     logs.set_up(chosen.log_level, chosen.log_json)
 
     def ready(address: "Address") -> None:
