@@ -62,9 +62,9 @@ class Settings(Struct, frozen=True, kw_only=True):
             extra={"unit": "dollars a contract"},
         ),
     ] = "0"
-    paper_start_cents: Annotated[
-        int, _meta("What a new user has at the paper venue", "cents", 0, 1_000_000_000_000)
-    ] = 100_000
+    paper_start_cents: Annotated[int, _meta("What a new user has at the paper venue", "cents", 0, 10_000_000_000)] = (
+        100_000
+    )
     paper_markets: Annotated[str, _meta("TOML file of the paper venue's markets; empty: the built-in ones", "path")] = (
         ""
     )

@@ -27,6 +27,7 @@ CODES: dict[str, Code] = {
     "bad_handshake": Code(400, "Not a WebSocket handshake", "Connect with a WebSocket client, version 13."),
     "upgrade_required": Code(426, "Upgrade required", "Connect with a WebSocket client, version 13."),
     "body_too_large": Code(413, "Body too large", "Send at most 64 KiB."),
+    "body_too_slow": Code(408, "Body too slow", "Send the whole body within 10 seconds."),
     "not_found": Code(404, "Not found", "Check the path and the id."),
     "method_not_allowed": Code(405, "Method not allowed", "See the `Allow` header."),
     # who is asking

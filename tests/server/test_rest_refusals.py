@@ -234,6 +234,19 @@ async def test_a_body_without_end_is_refused_as_soon_as_it_is_too_large(gateway:
         writer.close()
 
 
+async def test_a_body_that_does_not_come_is_refused(gateway: RunningGateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("oddswire.server.calls.BODY_SECONDS", 0.2)
+    token = (await gateway.sign_in("ann")).access_token
+    reader, writer = await asyncio.open_connection(gateway.address.api.host, gateway.address.api.port)
+    head = f"POST /trading/orders HTTP/1.1\r\nHost: x\r\nx-app-id: {gateway.app_id}\r\n"
+    writer.write(f"{head}Authorization: Bearer {token}\r\nContent-Length: 100\r\n\r\n{{".encode())
+    async with asyncio.timeout(5):
+        answer = await reader.readuntil(b"}")
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert b"body_too_slow" in answer
+    writer.close()
+
+
 async def test_a_token_in_the_query_is_none(gateway: RunningGateway) -> None:
     token = (await gateway.sign_in("ann")).access_token
     async with gateway.http() as http:

@@ -137,6 +137,9 @@ class Dispatch:
         except NoAnswer as fault:
             _logger.warning("venue_did_not_answer", venue=order.venue, order=order.order_id, fault=str(fault))
             await self.unconfirm(order)
+        except Unavailable as fault:
+            # it stays `pending`: the reconciler asks the venue once the store takes work again
+            _logger.warning("answer_not_recorded", order=order.order_id, fault=fault.detail)
         finally:
             self._sending.discard(order.order_id)
 
@@ -146,9 +149,9 @@ class Dispatch:
             await self.record(order.venue, evidence, "venue")
         except VenueRejected as said:
             await self._refuse_cancel(order.order_id, said.code)
-        except NoAnswer as fault:
+        except (NoAnswer, Unavailable) as fault:
             # the wish is stored: the next check sends it again
-            _logger.warning("venue_did_not_answer", venue=order.venue, order=order.order_id, fault=str(fault))
+            _logger.warning("cancel_postponed", venue=order.venue, order=order.order_id, fault=str(fault))
         finally:
             self._canceling.discard(order.order_id)
 

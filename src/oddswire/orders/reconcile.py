@@ -160,7 +160,13 @@ class Reconciler:
         self._unread.clear()
         async for order in self._pages("orders.unsettled"):
             if order.status == "unconfirmed" or not self._dispatch.is_sending(order.order_id):
-                await self._ask(order)
+                try:
+                    await self._ask(order)
+                except (NoAnswer, Unavailable):
+                    raise
+                except Exception:
+                    # one order's trouble must not keep the others from being asked for
+                    _logger.exception("reconcile_failed", venue=self._name, order=order.order_id)
         async for order in self._pages("orders.cancel_wanted"):
             self._dispatch.send_cancel(await self._account_of(order), order)
 

@@ -1,5 +1,6 @@
 """One HTTP call: what it may reach, and its body read strictly."""
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
@@ -29,6 +30,7 @@ from oddswire.wire import bodies
 
 T = TypeVar("T")
 MAX_BODY: Final = 64 * 1024
+BODY_SECONDS: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +76,13 @@ class Call(Request[Identity, App, State]):
         """Return the body.
 
         Raises:
-            InvalidInput: `invalid_json`: the client has gone before its end; nobody is left to read this.
+            InvalidInput: `body_too_slow`, or `invalid_json` where the client has gone and nobody is left to read this.
         """
         try:
-            return await super().body()
+            async with asyncio.timeout(BODY_SECONDS):
+                return await super().body()
+        except TimeoutError:
+            raise InvalidInput("body_too_slow", f"The body was not whole after {BODY_SECONDS} seconds.") from None
         except InternalServerException:
             raise InvalidInput("invalid_json", "The body has no end.") from None
 

@@ -36,7 +36,7 @@ _REPLAYS: Final = "replays"
 _UNREADY: Final = "unready"
 _OF_APP: Final = ("app_id_missing", "api_key_in_browser", "unknown_app", "origin_not_allowed")
 _OF_TOKEN: Final = ("token_missing", "token_invalid", "token_expired", "session_revoked")
-_OF_BODY: Final = ("invalid_json", "invalid_body", "body_too_large")
+_OF_BODY: Final = ("invalid_json", "invalid_body", "body_too_slow", "body_too_large")
 _METHODS: Final = ("get", "post", "put", "patch", "delete")
 _SCHEMES: Final = {
     "appId": {"type": "apiKey", "in": "header", "name": "x-app-id", "description": "The app's id"},

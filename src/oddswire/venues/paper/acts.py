@@ -13,6 +13,10 @@ from oddswire.venues.paper.config import NO, YES, PaperConfig
 from oddswire.venues.paper.floor import Floor, MarketRow, user_account
 
 
+MOST_MONEY = 10**15
+"""What an account may hold, in millionths of a dollar: sums over a great many accounts stay within 64 bits."""
+
+
 class Unresolved(NamedTuple):
     """A market whose resolution has begun and is not finished."""
 
@@ -24,7 +28,7 @@ async def deposit(store: Store, config: PaperConfig, clock: Clock, app: str, use
     """Give a user `amount` millionths of a dollar, or take them where it is below 0.
 
     Raises:
-        OperatorError: there is no such account, or it has not that much to take.
+        OperatorError: there is no such account, it has not that much to take, or would have over a billion dollars.
     """
 
     def unit(tx: Tx) -> None:
@@ -33,6 +37,8 @@ async def deposit(store: Store, config: PaperConfig, clock: Clock, app: str, use
         account = floor.account(user_account(user))
         if account is None:
             raise OperatorError("usage", f"User {user!r} of app {app!r} has no account yet: sign in once.")
+        if account.cash + amount > MOST_MONEY:
+            raise OperatorError("usage", "An account at the paper venue holds a billion dollars at the most.")
         if account.cash + amount < 0:
             raise OperatorError("usage", f"User {user!r} has less than that to withdraw.")
         floor.deposit(account.account, new_id("ptr", now), amount)
