@@ -6,21 +6,25 @@ curl says was refused, fails the page. A comment right before a block says what 
 """
 
 import asyncio
+import json
 import os
 import re
 import shutil
 import signal
 import subprocess
 import sys
-from asyncio.subprocess import DEVNULL, PIPE, STDOUT, Process
+from asyncio.subprocess import PIPE, STDOUT, Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+import httpx
+import msgspec
 import pytest
 
 from oddswire.testing.gateway import RunningGateway, running_gateway
+from oddswire.wire.bodies import Balances
 
 ROOT = Path(__file__).parent.parent
 PRELUDE = 'set -euo pipefail\ncurl() { command curl --fail-with-body "$@"; }\n'
@@ -56,6 +60,7 @@ class Terminal:
         self._folder = folder
         self._url = url
         self.elsewhere = folder / "elsewhere.log"
+        self.last = ""
 
     async def follow(self, block: Block) -> str:
         """Run a block to its end and return what it said."""
@@ -64,7 +69,7 @@ class Terminal:
         command = ". ./block.sh" if block.kind == "sh" else ".venv/bin/python block.python"
         if block.mark.startswith(ELSEWHERE):
             await self._run(f"{command} >{self.elsewhere} 2>&1 &")
-            await self._until(block.mark.removeprefix(ELSEWHERE))
+            await self.heard(block.mark.removeprefix(ELSEWHERE))
             return ""
         said = await self._run(command)
         assert said is not None, f"line {block.line} failed: {self.last}"
@@ -86,18 +91,15 @@ class Terminal:
                 return None
         return said.removesuffix(DONE).decode()
 
-    async def _until(self, text: str) -> None:
-        async with asyncio.timeout(PATIENCE):
-            while text not in self.elsewhere.read_text():
-                await asyncio.sleep(0.02)
-
     async def heard(self, text: str) -> None:
         """Wait until the other terminal has said it.
 
         Raises:
             TimeoutError: it has not.
         """
-        await self._until(text)
+        async with asyncio.timeout(PATIENCE):
+            while text not in self.elsewhere.read_text():
+                await asyncio.sleep(0.02)
 
 
 @asynccontextmanager
@@ -153,8 +155,21 @@ async def test_the_start_page_can_be_followed(gateway: RunningGateway, tmp_path:
 
 
 async def test_the_paper_venue_s_example_can_be_followed(gateway: RunningGateway, tmp_path: Path) -> None:
+    """The money in the page's last row is what the two have in the end."""
+    page = "docs/reference/venue-paper.md"
     async with terminal(tmp_path, gateway) as reader:
-        await follow("docs/reference/venue-paper.md", reader)
+        await follow(page, reader)
+    last = re.findall(r"^\|.*\| ([\d,.]+) / [\d,.]+ \| ([\d,.]+) / [\d,.]+ \|$", (ROOT / page).read_text(), re.M)[-1]
+    for user, dollars in zip(("ann", "ben"), last, strict=True):
+        token = (await gateway.sign_in(user)).access_token
+        async with gateway.http(token) as http, asyncio.timeout(PATIENCE):
+            while (await trading_cents(http)) != int(dollars.replace(",", "").replace(".", "")):
+                await asyncio.sleep(0.05)
+
+
+async def trading_cents(http: httpx.AsyncClient) -> int:
+    balances = msgspec.json.decode((await http.get("/trading/balance")).content, type=Balances)
+    return balances.balances[0].trading_balance_cents
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/start.md", "docs/reference/websocket.md"])
@@ -171,8 +186,6 @@ def test_its_javascript_is_javascript(page: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("page", ["README.md", *(str(path.relative_to(ROOT)) for path in ROOT.glob("docs/**/*.md"))])
 def test_its_json_is_json(page: str) -> None:
     """A document may go over lines, or a line may be a document; what is shortened says so with `…`."""
-    import json
-
     for block in blocks(page, "json"):
         if "…" in block.text:
             continue

@@ -18,6 +18,12 @@ def make_id(prefix: str, now: int, entropy: bytes) -> str:
     return prefix + "_" + "".join(_ALPHABET[number >> shift & 31] for shift in range(125, -5, -5))
 
 
+def is_id(prefix: str, text: str) -> bool:
+    """Tell whether `text` has the shape of an id with that prefix."""
+    head, _, tail = text.partition("_")
+    return head == prefix and len(tail) == 26 and not set(tail) - set(_ALPHABET)
+
+
 def new_id(prefix: str, now: int) -> str:
     """Return `make_id` with fresh randomness of the operating system."""
     return make_id(prefix, now, os.urandom(10))

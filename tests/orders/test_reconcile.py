@@ -5,9 +5,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
+from oddswire.errors import Unavailable
 from oddswire.events import OrderEvent
 from oddswire.orders.desk import SEND_WINDOW
-from oddswire.venues.base import Account, OrderRequest, Wake
+from oddswire.orders.order import Order
+from oddswire.streams import log
+from oddswire.venues.base import Account, Evidence, OrderRequest, Wake
 from tests.orders.conftest import APP, Shop, steps
 
 ANN = Account(APP, "ann")
@@ -184,3 +187,67 @@ async def test_a_venue_that_falls_silent_is_told_of_and_asked_again(following: S
     following.venue.silent = False
     await told(following, "partially_filled")
     assert following.pulses == ["degraded", "live"]
+
+
+async def test_an_order_held_as_rejected_that_the_venue_has_is_reported_and_keeps_nothing_else_back(shop: Shop) -> None:
+    shop.venue.script = ["lost_before"]
+    placed = await shop.place()
+    [order] = await shop.store.read(lambda tx: tx.all(Order, "orders.unsettled", "", "scripted", 9))
+    await shop.dispatch.reject(order, "not_sent")
+    request = OrderRequest(placed.order.order_id, "rain", "yes", "buy", 550_000, 10_000_000, "gtc", None, False, 0)
+    shop.venue.take(ANN, request)
+    other = OrderRequest("theirs", "rain", "yes", "buy", 500_000, 2_000_000, "gtc", None, False, 0)
+    shop.venue.take(ANN, other)
+    recorded = await shop.dispatch.record("scripted", await shop.venue.read(ANN, None), "reconciled")
+    assert recorded.contradicted == [placed.order.order_id]
+    assert steps(await shop.events())[-2:] == ["OrderSubmitted", "order_placed 99900"]
+
+
+async def test_a_user_without_an_account_gets_one_from_the_sweep(shop: Shop) -> None:
+    await shop.store.write(lambda tx: log.open_stream(tx, APP, "cy", 1))
+    await shop.reconciler.sweep()
+    assert await shop.balance("cy") == (100_000, 100_000)
+
+
+async def test_a_stream_that_breaks_is_listened_to_again(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    placed = await shop.place()
+    shop.venue.fill(ANN, placed.order.order_id, 4_000_000)
+    listening = shop.venue.wakes
+
+    async def broken() -> AsyncIterator[Wake]:
+        monkeypatch.setattr(shop.venue, "wakes", listening)
+        yield Wake(markets=True)
+        raise Unavailable("store_unavailable", "not now")
+
+    monkeypatch.setattr(shop.venue, "wakes", broken)
+    task = asyncio.create_task(shop.reconciler.run())
+    await told(shop, "partially_filled")
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_what_has_been_recorded_is_not_read_again(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    reads: list[Account] = []
+    reading = shop.venue.read
+
+    async def counted(account: Account, after: int | None) -> Evidence:
+        reads.append(account)
+        return await reading(account, after)
+
+    async def both_read() -> bool:
+        return len(reads) == 2
+
+    monkeypatch.setattr(shop.venue, "read", counted)
+    task = asyncio.create_task(shop.reconciler.run())
+    await eventually(both_read)
+    await shop.reconciler.level()
+    for _ in range(3):
+        await shop.place()
+        shop.venue.tell(Wake(ANN, (await reading(ANN, None)).cursor))
+    placed = await shop.place()
+    shop.venue.fill(ANN, placed.order.order_id, 4_000_000)
+    shop.venue.tell(Wake(ANN, (await reading(ANN, None)).cursor))
+    await told(shop, "partially_filled")
+    assert len(reads) == 3
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

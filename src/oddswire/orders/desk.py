@@ -25,6 +25,8 @@ from oddswire.wire import bodies
 
 T = TypeVar("T")
 _logger = structlog.get_logger("oddswire.desk")
+CANCELED_AT_ONCE = 200
+"""How many orders of a cancel-all are marked in one unit of work, so that it holds up nobody else."""
 SEND_WINDOW = 5_000
 """How long after its intent (ms) an order may leave for its venue."""
 
@@ -136,8 +138,15 @@ class Desk:
             async with asyncio.timeout(self._answer_within):
                 order = await asyncio.shield(answer)
         except TimeoutError:
-            order = await self._dispatch.unconfirm(order)
+            order = await self._unconfirmed(order)
         return _placed(order, replay)
+
+    async def _unconfirmed(self, order: Order) -> Order:
+        try:
+            return await self._dispatch.unconfirm(order)
+        except Unavailable:
+            # the intent is stored, so the order is taken; what became of it is found out once the store works again
+            return order
 
     async def _intend(self, account: Account, wanted: bodies.PlaceOrder, price: int, size: int) -> tuple[Order, bool]:
         def unit(tx: Tx) -> tuple[Order, bool]:
@@ -221,16 +230,20 @@ class Desk:
             stream = log.find(tx, account.app, account.user)
             if stream is None:
                 return []
-            live = tx.all(Order, "orders.live", stream.stream_id, views.NEWEST, views.EVERY)
-            chosen = [order for order in live if _matches(order, wanted)]
-            for order in chosen:
-                _want_cancel(tx, order)
-            return chosen
+            live = tx.all(Order, "orders.live", stream.stream_id, after, CANCELED_AT_ONCE)
+            for order in live:
+                if _matches(order, wanted):
+                    _want_cancel(tx, order)
+            return live
 
-        orders = await self._store.write(unit)
-        for order in orders:
-            self._dispatch.send_cancel(account, order)
-        return [order.order_id for order in orders]
+        after, taken = views.NEWEST, list[str]()
+        while live := await self._store.write(unit):
+            after = live[-1].order_id
+            for order in live:
+                if order.cancel_wanted and _matches(order, wanted):
+                    self._dispatch.send_cancel(account, order)
+                    taken.append(order.order_id)
+        return taken
 
 
 def _placed(order: Order, replay: bool) -> Placed:

@@ -5,6 +5,7 @@ by the node that committed it and only before the deadline; everybody else asks 
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Coroutine, Mapping
 
 import structlog
@@ -19,6 +20,11 @@ from oddswire.store.base import Store, Tx
 from oddswire.streams import log
 from oddswire.venues.base import Account, Evidence, NoAnswer, OrderRequest, Venue, VenueRejected
 
+CANCELS_AT_ONCE = 32
+"""How many cancels are on their way at the same time."""
+QUIET_SECONDS = 0.01
+REMEMBERED = 100_000
+"""How many accounts' cursors are remembered; forgetting one costs a read."""
 _logger = structlog.get_logger("oddswire.dispatch")
 
 
@@ -32,6 +38,9 @@ class Dispatch:
         self.node = node
         self._answers: dict[str, asyncio.Future[Order]] = {}
         self._sending: set[str] = set()
+        self._busy: Counter[Account] = Counter()
+        self._cursors: dict[tuple[str, Account], int] = {}
+        self._cancels = asyncio.Semaphore(CANCELS_AT_ONCE)
         self._canceling: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -46,11 +55,22 @@ class Dispatch:
         """Tell whether this node is waiting for the venue's own answer to that order."""
         return order_id in self._sending
 
+    def known(self, venue: str, account: Account) -> int:
+        """Return how far this node knows an account at a venue to be recorded; -1 where it has forgotten."""
+        return self._cursors.get((venue, account), -1)
+
+    async def quiet(self, account: Account) -> None:
+        """Return once no order of that account is under way from here, at the latest after `QUIET_SECONDS`."""
+        until = self._clock.monotonic() + QUIET_SECONDS
+        while self._busy[account] > 0 and self._clock.monotonic() < until:  # noqa: ASYNC110 - bounded, and rarely entered
+            await asyncio.sleep(QUIET_SECONDS / 5)
+
     def send(self, account: Account, order: Order) -> None:
         """Send a committed order, now, in the background."""
         started = self._clock.monotonic()
         left = (order.mark_deadline - self._clock.now()) / 1000
         self._sending.add(order.order_id)
+        self._busy[account] += 1
         self._spawn(self._send(account, order, started + left))
 
     def send_cancel(self, account: Account, order: Order) -> None:
@@ -75,6 +95,12 @@ class Dispatch:
             _logger.warning(
                 "balance_corrected", venue=venue, user=evidence.account.user, millionths=recorded.correction
             )
+        if recorded.cursor is not None:
+            if len(self._cursors) >= REMEMBERED:
+                self._cursors.clear()
+            self._cursors[venue, evidence.account] = recorded.cursor
+        for order_id in recorded.contradicted:
+            _logger.error("rejected_order_at_venue", venue=venue, order=order_id)
         for order in recorded.orders:
             self._settled(order)
             if order.cancel_wanted and not order.finished:
@@ -142,10 +168,14 @@ class Dispatch:
             _logger.warning("answer_not_recorded", order=order.order_id, fault=fault.detail)
         finally:
             self._sending.discard(order.order_id)
+            self._busy[account] -= 1
+            if not self._busy[account]:
+                del self._busy[account]
 
     async def _send_cancel(self, account: Account, order: Order, venue_order_id: str) -> None:
         try:
-            evidence = await self._venues[order.venue].cancel(account, venue_order_id)
+            async with self._cancels:
+                evidence = await self._venues[order.venue].cancel(account, venue_order_id)
             await self.record(order.venue, evidence, "venue")
         except VenueRejected as said:
             await self._refuse_cancel(order.order_id, said.code)
@@ -187,6 +217,8 @@ class Dispatch:
         return order
 
     def _settled(self, order: Order) -> None:
+        if order.status == "pending":
+            return
         future = self._answers.pop(order.order_id, None)
         if future is not None and not future.done():
             future.set_result(order)

@@ -6,6 +6,7 @@ slow sweep over every account, which finds what a stream has lost. Start-up is t
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import structlog
@@ -36,6 +37,21 @@ class _AccountRow(NamedTuple):
     cursor: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class _Due:
+    """Why an account is to be read: who noticed, and how far the venue said it has come (None: read it anyway)."""
+
+    source: Source
+    cursor: int | None = None
+
+    def join(self, other: "_Due") -> "_Due":
+        """Return both in one: a stream that has told of it counts as having told of it."""
+        source: Source = "venue" if "venue" in (self.source, other.source) else "reconciled"
+        if self.cursor is None or other.cursor is None:
+            return _Due(source)
+        return _Due(source, max(self.cursor, other.cursor))
+
+
 class Reconciler:
     """One venue's reconciler; `run` it as a task, cancel it to stop.
 
@@ -58,10 +74,9 @@ class Reconciler:
         self._dispatch = dispatch
         self._on_pulse = on_pulse
         self.pulse = Pulse(clock.now())
-        self._unread: dict[Account, Source] = {}
-        self._dirty: dict[Account, Source] = {}
+        self._unread: dict[Account, _Due] = {}
+        self._dirty: dict[Account, _Due] = {}
         self._reading: set[Account] = set()
-        self._cursors: dict[Account, int] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -74,22 +89,20 @@ class Reconciler:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._listen())
                 group.create_task(self._repeat(self._check, CHECK_SECONDS))
-                group.create_task(self._repeat(self.sweep, SWEEP_SECONDS))
+                group.create_task(self._sweep_forever())
         finally:
+            self._dirty.clear()
             for task in self._tasks:
                 task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def sweep(self) -> None:
-        """Ask about every account of this venue."""
-        after = 0
-        while True:
-            rows = await self._store.read(self._accounts_after(after))
-            for row in rows:
-                self._mark(Account(row.app_id, row.user_id), "reconciled")
-            if len(rows) < _PAGE:
-                return
-            after = rows[-1].stream_id
+        """Ask about every account of this venue, and open one for each user who has none here yet."""
+        async for account in self._accounts("ledger.accounts"):
+            self._mark(account, _Due("reconciled"))
             await self._room.wait()
+        async for account in self._accounts("ledger.without_account"):
+            await self._dispatch.record(self._name, await self._venue.open_account(account), "reconciled")
 
     async def level(self) -> None:
         """Return once nothing that has been noticed so far waits to be asked."""
@@ -97,24 +110,33 @@ class Reconciler:
 
     # ---- what wakes us
 
+    async def _sweep_forever(self) -> None:
+        # the first sweep is the venue's first wake
+        await asyncio.sleep(SWEEP_SECONDS)
+        await self._repeat(self.sweep, SWEEP_SECONDS)
+
     async def _listen(self) -> None:
-        async for wake in self._venue.wakes():
+        while True:
             try:
-                await self._hear(wake)
+                async for wake in self._venue.wakes():
+                    await self._hear(wake)
             except (NoAnswer, Unavailable) as fault:
+                # listening anew begins with a wake for everybody, so nothing is missed
                 self._missed(fault)
+                await asyncio.sleep(CHECK_SECONDS)
 
     async def _hear(self, wake: Wake) -> None:
         if wake.markets:
             await self._list_markets()
         elif wake.account is None:
+            await self._list_markets()
             await self.sweep()
-        elif wake.cursor is None or self._cursors.get(wake.account, -1) < wake.cursor:
-            self._mark(wake.account, "venue")
+        else:
+            self._mark(wake.account, _Due("venue", wake.cursor))
 
-    def _mark(self, account: Account, source: Source) -> None:
-        if self._dirty.get(account) != "venue":
-            self._dirty[account] = source
+    def _mark(self, account: Account, due: _Due) -> None:
+        before = self._dirty.get(account)
+        self._dirty[account] = due if before is None else before.join(due)
         self._idle.clear()
         if len(self._dirty) >= _PAGE:
             self._room.clear()
@@ -130,17 +152,20 @@ class Reconciler:
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
 
-    async def _read(self, account: Account, source: Source) -> None:
+    async def _read(self, account: Account, due: _Due) -> None:
         try:
+            if due.cursor is not None:
+                # what this node is being answered tells the same, and is being recorded
+                await self._dispatch.quiet(account)
+                if self._dispatch.known(self._name, account) >= due.cursor:
+                    return
             after = await self._store.read(lambda tx: _cursor_of(tx, account, self._name))
             evidence = await self._venue.read(account, after)
-            recorded = await self._dispatch.record(self._name, evidence, source)
-            if recorded.cursor is not None:
-                self._cursors[account] = recorded.cursor
+            await self._dispatch.record(self._name, evidence, due.source)
             self._answered()
         except (NoAnswer, Unavailable) as fault:
             self._missed(fault)
-            self._unread.setdefault(account, source)
+            self._unread.setdefault(account, due)
         except Exception:
             # one account's trouble must not stop the others; the next wake or sweep reads it again
             _logger.exception("reconcile_failed", venue=self._name, user=account.user)
@@ -155,8 +180,8 @@ class Reconciler:
     # ---- orders nobody has been heard on, cancels nobody has taken
 
     async def _check(self) -> None:
-        for account, source in self._unread.items():
-            self._mark(account, source)
+        for account, due in self._unread.items():
+            self._mark(account, due)
         self._unread.clear()
         async for order in self._pages("orders.unsettled"):
             if order.status == "unconfirmed" or not self._dispatch.is_sending(order.order_id):
@@ -219,18 +244,25 @@ class Reconciler:
 
     async def _pages(self, name: str) -> AsyncIterator[Order]:
         after = ""
-        while orders := await self._store.read(_page_of(name, after)):
+        while orders := await self._store.read(_page_of(name, after, self._name)):
             after = orders[-1].order_id
             for order in orders:
-                if order.venue == self._name:
-                    yield order
+                yield order
 
-    def _accounts_after(self, after: int) -> Callable[[Tx], list[_AccountRow]]:
-        return lambda tx: tx.all(_AccountRow, "ledger.accounts", self._name, after, _PAGE)
+    async def _accounts(self, name: str) -> AsyncIterator[Account]:
+        after = 0
+        while rows := await self._store.read(_accounts_of(name, self._name, after)):
+            after = rows[-1].stream_id
+            for row in rows:
+                yield Account(row.app_id, row.user_id)
 
 
-def _page_of(name: str, after: str) -> Callable[[Tx], list[Order]]:
-    return lambda tx: tx.all(Order, name, after, _PAGE)
+def _page_of(name: str, after: str, venue: str) -> Callable[[Tx], list[Order]]:
+    return lambda tx: tx.all(Order, name, after, venue, _PAGE)
+
+
+def _accounts_of(name: str, venue: str, after: int) -> Callable[[Tx], list[_AccountRow]]:
+    return lambda tx: tx.all(_AccountRow, name, venue, after, _PAGE)
 
 
 def _save_listings(app: str, venue: str, markets: Sequence[Market]) -> Callable[[Tx], None]:

@@ -21,11 +21,15 @@ from oddswire.venues.base import Evidence, FillReport, OrderReport, SettlementRe
 
 @dataclass(slots=True)
 class Recorded:
-    """What came of a unit: the orders it changed, how far the account is known, and a correction it had to make."""
+    """What came of a unit: the orders it changed, how far the account is known, and a correction it had to make.
+
+    `contradicted` are orders that we hold as rejected and the venue has all the same: nothing of them is recorded.
+    """
 
     orders: list[Order] = field(default_factory=list)
     cursor: int | None = None
     correction: int = 0
+    contradicted: list[str] = field(default_factory=list)
 
 
 def begin(tx: Tx, stream: Stream, venue: str, clock: Clock, source: Source) -> tuple[Opened, Telling]:
@@ -58,11 +62,16 @@ def record(tx: Tx, history_id: str, venue: str, evidence: Evidence, clock: Clock
     account = evidence.account
     stream = log.open_stream(tx, account.app, account.user, clock.now())
     opened, telling = begin(tx, stream, venue, clock, source)
+    recorded = Recorded()
     fills: dict[str, list[FillReport]] = {}
     for fill in evidence.fills:
         fills.setdefault(fill.venue_order_id, []).append(fill)
     for report in evidence.orders:
         order = _find(tx, opened, telling, report)
+        if order.status == "rejected":
+            recorded.contradicted.append(order.order_id)
+            fills.pop(report.venue_order_id, None)
+            continue
         _merge_order(tx, telling, order, report, fills.pop(report.venue_order_id, []))
     for venue_order_id, rest in fills.items():
         stored = tx.one(Order, "orders.by_venue_id", stream.stream_id, venue, venue_order_id)
@@ -74,7 +83,7 @@ def record(tx: Tx, history_id: str, venue: str, evidence: Evidence, clock: Clock
             telling.transfer(reference, transfer.amount)
     for settlement in evidence.settlements:
         _settle(tx, opened, telling, settlement)
-    recorded = Recorded(cursor=opened.cursor)
+    recorded.cursor = opened.cursor
     _follow(opened, telling, evidence, recorded)
     telling.finish()
     if telling.events or telling.books.entries or telling.orders:

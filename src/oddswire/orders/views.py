@@ -8,7 +8,7 @@ from msgspec import UNSET
 from oddswire import money
 from oddswire.errors import InvalidInput, Missing
 from oddswire.events import OrderStatus, Side
-from oddswire.ids import epoch_of
+from oddswire.ids import epoch_of, is_id
 from oddswire.ledger.books import Balance, Holding
 from oddswire.orders import records
 from oddswire.orders.order import UNSETTLED, WORKING, Order
@@ -20,7 +20,6 @@ from oddswire.wire import bodies
 
 NEWEST = "~"
 """A cursor before every id: `~` sorts after all characters ids are made of."""
-EVERY = 1_000_000_000
 SCAN = 1_000
 """How many rows a filtered page looks at before it is given out, full or not, with a cursor to go on from."""
 _LIVE = UNSETTLED | WORKING
@@ -89,7 +88,8 @@ class View:
         after = None
         if self._stream is not None and client_order_id is not None:
             one = self._tx.one(Order, "orders.by_client_id", self._stream.stream_id, client_order_id)
-            found = [one] if one is not None else []
+            keep = _chooser(statuses, venue, pending=True)
+            found = [one] if one is not None and keep(one) and one.order_id < (cursor or NEWEST) else []
         elif self._stream is not None:
             name = "orders.live" if statuses and statuses <= _LIVE else "orders.page"
             keep = _chooser(statuses, venue)
@@ -119,6 +119,17 @@ class View:
             seq=self.seq,
             epoch=self.epoch,
         )
+
+
+def parse_cursor(text: str | None, prefix: str) -> str | None:
+    """Return `?cursor=` where it is an id that a page of this list may have ended with.
+
+    Raises:
+        InvalidInput: `invalid_parameter`.
+    """
+    if text is not None and not is_id(prefix, text):
+        raise InvalidInput("invalid_parameter", "A cursor is the `nextCursor` of the page before.", path="cursor")
+    return text
 
 
 def parse_statuses(text: str | None) -> frozenset[OrderStatus]:
@@ -219,11 +230,10 @@ def _fill_body(fill: Fill) -> bodies.Fill:
     )
 
 
-def _chooser(statuses: frozenset[OrderStatus], venue: str | None) -> Callable[[Order], bool]:
+def _chooser(statuses: frozenset[OrderStatus], venue: str | None, *, pending: bool = False) -> Callable[[Order], bool]:
     def keep(order: Order) -> bool:
-        return (
-            order.status != "pending" and (not statuses or order.status in statuses) and (venue in (None, order.venue))
-        )
+        told = pending or order.status != "pending"
+        return told and (not statuses or order.status in statuses) and venue in (None, order.venue)
 
     return keep
 

@@ -37,6 +37,10 @@ from oddswire.server.websocket import (
 log = logging.getLogger(__name__)
 
 MAX_HEAD = 32 * 1024
+MAX_REQUEST = 2 * 1024 * 1024
+"""What one request may send in all: far more than any body we take, so that what never ends is cut."""
+REQUEST_DEADLINE = 60.0
+"""Seconds from a request's head to the end of its body."""
 """Bytes of a request's head: the parser itself has no limit."""
 HEAD_DEADLINE = 10.0
 """Seconds a client has to send a whole head."""
@@ -223,25 +227,27 @@ def _unread(transport: asyncio.Transport) -> bool:
 class GatewayHttp(HttpToolsProtocol):
     """uvicorn's HTTP protocol that hands upgrades over whole: its head, and what came after it.
 
-    Also bounds a request's head in bytes and in time, which uvicorn does not.
+    Also bounds a request's head, and the whole of it, in bytes and in time, which uvicorn does not, and drops trailers:
+    uvicorn would list them among the headers, as if they had been there when the request was let in.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._head_bytes = 0
+        self._received = 0
+        self._listed_bytes = 0
         self._in_head = True
-        self._head_deadline: asyncio.TimerHandle | None = None
+        self._deadline: asyncio.TimerHandle | None = None
         self._fault: Refusal | None = None
         self._deaf = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start the clock for the first head."""
         super().connection_made(transport)
-        self._expect_head()
+        self._expect(HEAD_DEADLINE)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Clear up."""
-        self._head_arrived()
+        self._arrived()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -261,13 +267,21 @@ class GatewayHttp(HttpToolsProtocol):
             self._deaf = True
             self.send_400_response("Invalid HTTP request received.")
             return
-        self._head_bytes += len(data)
-        if self._fault is not None:
-            self._hand_over(None)
-        elif self._in_head and self._head_bytes > MAX_HEAD:
+        self._received += len(data)
+        if self._listed_bytes > MAX_HEAD or (self._in_head and self._received > MAX_HEAD):
             self._deaf = True
-            self.transport.write(response(Refusal(431, "invalid_parameter", "the request's head is too large")))
+            self.transport.write(response(Refusal(431, "head_too_large", "the request's head is over 32 KiB")))
             self.transport.close()
+        elif self._received > MAX_REQUEST:
+            self._deaf = True
+            self.transport.close()
+        elif self._fault is not None:
+            self._hand_over(None)
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is no HTTP/1.1 as every other error."""
+        self.transport.write(response(Refusal(400, "invalid_http", msg)))
+        self.transport.close()
 
     def _hand_over(self, early: Refusal | None) -> None:
         self._deaf = True
@@ -276,7 +290,7 @@ class GatewayHttp(HttpToolsProtocol):
             # an earlier request of this connection is still being answered: that answer is the last one here
             cycle.keep_alive = False
             return
-        self._head_arrived()
+        self._arrived()
         self.connections.discard(self)
         head = Head(self.scope["method"], self.scope["http_version"], self.url, self.scope["headers"])  # type: ignore[arg-type]
         arrival = cast("type[Arrival]", self.ws_protocol_class)(self.config, self.server_state, self.app_state)
@@ -288,27 +302,48 @@ class GatewayHttp(HttpToolsProtocol):
         """Start the clock for the next head."""
         super().on_message_begin()
         self._in_head = True
-        self._head_bytes = 0
-        self._expect_head()
+        self._received = self._listed_bytes = 0
+        self._expect(HEAD_DEADLINE)
+
+    def on_url(self, url: bytes) -> None:
+        """Count the target."""
+        self._listed_bytes += len(url)
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """List a header of the head; one that comes after the body is dropped."""
+        if not self._in_head:
+            return
+        self._listed_bytes += len(name) + len(value) + 4
+        if self._listed_bytes <= MAX_HEAD:
+            super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """Stop the clock; an upgrade that announces a body is refused without waiting for it."""
+        """Set the clock for the body; an upgrade that announces one is refused without waiting for it."""
         self._in_head = False
-        self._head_arrived()
+        self._expect(REQUEST_DEADLINE)
+        if self._listed_bytes > MAX_HEAD:
+            return
         super().on_headers_complete()
         if self.parser.should_upgrade() and self._should_upgrade():
             named = {name: value.decode("latin-1") for name, value in self.headers}
             if named.get(b"content-length", "0").strip("0") or b"transfer-encoding" in named:
                 self._fault = Refusal(400, "bad_handshake", "an upgrade request has no body")
 
-    def _expect_head(self) -> None:
-        if self._head_deadline is None:
-            self._head_deadline = self.loop.call_later(HEAD_DEADLINE, self.transport.close)
+    def on_message_complete(self) -> None:
+        """Stop the clock."""
+        self._arrived()
+        if self._listed_bytes <= MAX_HEAD:
+            super().on_message_complete()
 
-    def _head_arrived(self) -> None:
-        if self._head_deadline is not None:
-            self._head_deadline.cancel()
-            self._head_deadline = None
+    def _expect(self, seconds: float) -> None:
+        self._arrived()
+        self._deadline = self.loop.call_later(seconds, self.transport.close)
+
+    def _arrived(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
 
 
 class GatewayServer(uvicorn.Server):

@@ -8,7 +8,7 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 from litestar.response import Response
 
 from oddswire.errors import Denied, Rejected
-from oddswire.orders.views import parse_statuses
+from oddswire.orders.views import parse_cursor, parse_statuses
 from oddswire.server.callers import signed_in, spends_order, spends_read
 from oddswire.server.calls import Call, Json
 from oddswire.server.openapi import USER, errors
@@ -109,10 +109,10 @@ async def list_orders(
     limit: Limit = 50,
 ) -> Orders:
     """Newest first. A `pending` order is found by its `clientOrderId` only."""
-    statuses, view = parse_statuses(status), view_of(request)
+    statuses, after, view = parse_statuses(status), parse_cursor(cursor, "ord"), view_of(request)
     return await request.parts.store.read(
         lambda tx: view(tx).orders(
-            statuses=statuses, venue=venue, client_order_id=client_order_id, cursor=cursor, limit=limit
+            statuses=statuses, venue=venue, client_order_id=client_order_id, cursor=after, limit=limit
         )
     )
 
@@ -145,9 +145,9 @@ async def list_fills(
     limit: Limit = 50,
 ) -> Fills:
     """Newest first."""
-    view = view_of(request)
+    after, view = parse_cursor(cursor, "fil"), view_of(request)
     return await request.parts.store.read(
-        lambda tx: view(tx).fills(order_id=order_id, venue=venue, cursor=cursor, limit=limit)
+        lambda tx: view(tx).fills(order_id=order_id, venue=venue, cursor=after, limit=limit)
     )
 
 

@@ -4,8 +4,11 @@ import asyncio
 from heapq import heappop, heappush
 from typing import Protocol
 
+import structlog
+
 from oddswire.clock import Clock
 
+_logger = structlog.get_logger("oddswire.streams")
 TICK_SECONDS = 0.1
 WOKEN_A_TURN = 200
 NEVER = 1 << 62
@@ -62,7 +65,11 @@ class Wakes:
             when, _, sleeper = heappop(self._due)
             if sleeper.wake_at == when:  # otherwise it was asked again, earlier
                 sleeper.wake_at = NEVER
-                sleeper.wake(now, wall)
+                try:
+                    sleeper.wake(now, wall)
+                except Exception:
+                    _logger.exception("a connection could not be woken; it is asked again in a second")
+                    self.at(sleeper, now + 1_000)
         return True
 
     def _tick(self) -> None:

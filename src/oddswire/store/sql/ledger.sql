@@ -19,6 +19,11 @@ SELECT venue, cash, held, untold, timestamp, seq FROM balances WHERE stream_id =
 SELECT b.stream_id, s.app_id, s.user_id, b.cursor FROM balances b JOIN streams s ON s.stream_id = b.stream_id
 WHERE b.venue = $1 AND b.stream_id > $2 ORDER BY b.stream_id LIMIT $3;
 
+-- name: without_account
+SELECT s.stream_id, s.app_id, s.user_id, NULL FROM streams s
+LEFT JOIN balances b ON b.stream_id = s.stream_id AND b.venue = $1
+WHERE b.stream_id IS NULL AND s.stream_id > $2 ORDER BY s.stream_id LIMIT $3;
+
 -- name: holding
 SELECT market_id, outcome_id, free, held, untold, average_price, timestamp, seq FROM holdings
 WHERE stream_id = $1 AND venue = $2 AND market_id = $3 AND outcome_id = $4;

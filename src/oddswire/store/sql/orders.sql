@@ -32,10 +32,11 @@ ORDER BY order_id;
 SELECT * FROM orders WHERE stream_id = $1 AND order_id < $2 AND status <> 'pending' ORDER BY order_id DESC LIMIT $3;
 
 -- name: unsettled
-SELECT * FROM orders WHERE status IN ('pending', 'unconfirmed') AND order_id > $1 ORDER BY order_id LIMIT $2;
+SELECT * FROM orders WHERE status IN ('pending', 'unconfirmed') AND order_id > $1 AND venue = $2
+ORDER BY order_id LIMIT $3;
 
 -- name: cancel_wanted
-SELECT * FROM orders WHERE cancel_wanted = 1 AND order_id > $1 ORDER BY order_id LIMIT $2;
+SELECT * FROM orders WHERE cancel_wanted = 1 AND order_id > $1 AND venue = $2 ORDER BY order_id LIMIT $3;
 
 -- name: insert_fill
 INSERT INTO fills VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)

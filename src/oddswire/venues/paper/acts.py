@@ -12,7 +12,6 @@ from oddswire.venues.paper import units
 from oddswire.venues.paper.config import NO, YES, PaperConfig
 from oddswire.venues.paper.floor import Floor, MarketRow, user_account
 
-
 MOST_MONEY = 10**15
 """What an account may hold, in millionths of a dollar: sums over a great many accounts stay within 64 bits."""
 

@@ -125,10 +125,21 @@ class PaperVenue:
         now = self._clock.now()
         due = await self._store.read(lambda tx: tx.all(PaperOrder, "paper.expiring", now))
         for order in due:
-            await self._store.write(_expire(self._config, order.order_id, now))
+            try:
+                await self._store.write(_expire(self._config, order.order_id, now))
+            except Unavailable:
+                raise
+            except Exception:
+                _logger.exception("expiry_stuck", app=order.app, order=order.order_id)
         unfinished = await self._store.read(lambda tx: tx.all(Unresolved, "paper.unfinished_resolutions"))
         for market in unfinished:
-            await acts.finish_resolution(self._store, self._config, self._clock, market)
+            try:
+                await acts.finish_resolution(self._store, self._config, self._clock, market)
+            except Unavailable:
+                raise
+            except Exception:
+                # one market's trouble must not end the venue, and with it everybody's
+                _logger.exception("resolution_stuck", app=market.app, market=market.market_id)
         if due or unfinished:
             self.poll()
         if prune:

@@ -119,10 +119,11 @@ SELECT a.app,
 FROM paper_accounts a GROUP BY a.app;
 
 -- name: check_outstanding
-SELECT m.app, m.market_id, m.pairs, h.outcome_id, SUM(h.free + h.held)
-FROM paper_markets m JOIN paper_holdings h ON h.app = m.app AND h.market_id = m.market_id
-WHERE m.winner IS NULL OR h.outcome_id = m.winner
-GROUP BY m.app, m.market_id, m.pairs, h.outcome_id HAVING SUM(h.free + h.held) <> m.pairs;
+SELECT m.app, m.market_id, m.pairs, o.outcome_id, COALESCE(SUM(h.free + h.held), 0)
+FROM paper_markets m CROSS JOIN (SELECT 'yes' AS outcome_id UNION ALL SELECT 'no') o
+LEFT JOIN paper_holdings h ON h.app = m.app AND h.market_id = m.market_id AND h.outcome_id = o.outcome_id
+WHERE m.winner IS NULL OR o.outcome_id = m.winner
+GROUP BY m.app, m.market_id, m.pairs, o.outcome_id HAVING COALESCE(SUM(h.free + h.held), 0) <> m.pairs;
 
 -- name: check_negative
 SELECT app, account, 'money' FROM paper_accounts WHERE cash < 0 OR held < 0
