@@ -37,7 +37,7 @@ bench: .venv/.ok  ## measure on this machine (about a minute)
 	@$(BIN)/python -m bench $(ARGS)
 
 docs: .venv/.ok  ## build the documentation into site/
-	@$(BIN)/zensical build
+	@$(BIN)/zensical build --strict
 
 lock: .venv/.ok
 	@$(BIN)/uv export -q --no-emit-project --format requirements.txt --no-header -o requirements.lock

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oddswire.server.limits import Allowance, address_key
+from oddswire.server.limits import Allowance
 
 
 def test_a_burst_goes_through_at_once_and_then_one_for_each_part_of_a_second() -> None:
@@ -77,21 +77,3 @@ def test_no_more_than_the_burst_and_the_rate_ever_go_through(pauses: list[float]
 def test_an_allowance_of_nothing_is_a_mistake(rate: float, burst: int, keys: int) -> None:
     with pytest.raises(ValueError, match="lets something through"):
         Allowance(rate, burst, keys)
-
-
-@pytest.mark.parametrize(
-    ("address", "key"),
-    [
-        ("192.0.2.7", "192.0.2.7"),
-        ("::ffff:192.0.2.7", "192.0.2.7"),
-        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
-        ("2001:db8:1:2::", "2001:db8:1:2::/64"),
-        ("2001:db8:1:3::1", "2001:db8:1:3::/64"),
-        ("fe80::1%eth0", "fe80::/64"),
-        ("::1", "::/64"),
-        ("", ""),
-        ("not an address", "not an address"),
-    ],
-)
-def test_who_is_behind_an_address(address: str, key: str) -> None:
-    assert address_key(address) == key

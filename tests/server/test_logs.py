@@ -49,10 +49,15 @@ SAID: list[tuple[str, dict[str, Any]]] = [
 def as_before() -> Iterator[None]:
     names = ("oddswire", "uvicorn", "uvicorn.error", "uvicorn.access", "picows")
     loggers = [logging.getLogger(), *map(logging.getLogger, names)]
-    kept = [(logger, logger.handlers[:], logger.level, logger.propagate) for logger in loggers]
+    kept = [
+        (logger, logger.handlers[:], logger.filters[:], logger.level, logger.propagate, logger.disabled)
+        for logger in loggers
+    ]
     yield
-    for logger, handlers, level, propagate in kept:
+    for logger, handlers, filters, level, propagate, disabled in kept:
         logger.handlers[:] = handlers
+        logger.filters[:] = filters
+        logger.disabled = disabled
         logger.setLevel(level)
         logger.propagate = propagate
     structlog.reset_defaults()

@@ -36,6 +36,7 @@ class Authority:
         self._life = token_minutes * 60
         self._keys = KeyRing(())
         self._news = asyncio.Event()
+        self._refreshing = asyncio.Lock()
         self.apps = AppDirectory(())
         self.revocations = Revocations()
         self._verifier = tokens.TokenVerifier(self._keys, self.revocations)
@@ -69,12 +70,22 @@ class Authority:
         Raises:
             Unavailable: `store_unavailable`; what was known before still holds.
         """
-        listed, rows, revoked = await self._store.read(self._load)
-        self.apps.replace(listed)
-        if tuple(rows) != self._keys.rows:
-            self._keys = KeyRing(rows)
-            self._verifier.use(self._keys)
-        self.revocations.take(revoked, self._clock.now())
+        # one at a time: an older snapshot must not be taken in after a newer one
+        async with self._refreshing:
+            listed, rows, revoked = await self._store.read(self._load)
+            self.apps.replace(listed)
+            if tuple(rows) != self._keys.rows:
+                self._keys = KeyRing(rows)
+                self._verifier.use(self._keys)
+            self.revocations.take(revoked, self._clock.now())
+
+    async def _follow(self) -> None:
+        """Take in what was just committed; that it was is true even if it cannot be read back at once."""
+        try:
+            await self.refresh()
+        except Unavailable as error:
+            _log.warning("auth_refresh_failed", detail=error.detail)
+            self._news.set()
 
     def _load(self, tx: Tx) -> tuple[list[App], list[KeyRow], list[Revocation]]:
         return apps.list_all(tx), keys.load(tx), revocations.after(tx, self.revocations.number)
@@ -159,7 +170,7 @@ class Authority:
         """
         app_id, user_id, now = identity.app_id, identity.user_id, self._clock.now()
         await self._store.write(lambda tx: sessions.revoke(tx, app_id, user_id, session_id, now))
-        await self.refresh()
+        await self._follow()
 
     async def revoke_user(self, app_id: str, user_id: str) -> int:
         """End every session of a user, known or not; return how many there were.
@@ -168,7 +179,7 @@ class Authority:
             Unavailable: `store_unavailable`.
         """
         count = await self._store.write(lambda tx: sessions.revoke_all(tx, app_id, user_id, self._clock.now()))
-        await self.refresh()
+        await self._follow()
         return count
 
     async def sweep(self) -> None:

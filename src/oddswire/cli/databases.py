@@ -17,10 +17,6 @@ from oddswire.venues import paper
 from oddswire.venues.paper import PaperVenue, audit, paper_config
 
 SCHEMAS = (CORE, paper.SCHEMA)
-OWN_VARIABLES = frozenset(
-    f"ODDSWIRE_{name}" for name in ("DATABASE", "URL", "APP", "API_KEY", "TOKEN", "HOST", "PORT", "ADMIN")
-)
-"""What the command line itself reads from the environment: no settings of a gateway."""
 
 
 @asynccontextmanager
@@ -53,7 +49,7 @@ def settings(environ: Mapping[str, str] = os.environ) -> Settings:
     Raises:
         OperatorError: `config_invalid`.
     """
-    return read_settings({name: value for name, value in environ.items() if name not in OWN_VARIABLES})
+    return read_settings(environ)
 
 
 async def venue_findings(store: SqliteStore) -> list[Finding]:

@@ -21,7 +21,7 @@ def serve(
     ] = 8080,
     admin: Annotated[
         str,
-        typer.Option("--admin", envvar="ODDSWIRE_ADMIN", help="HOST:PORT of metrics and admin calls; never public."),
+        typer.Option("--admin", envvar="ODDSWIRE_ADMIN", help="HOST:PORT of metrics and readiness; never public."),
     ] = "127.0.0.1:9464",
     database: options.Database = options.DATABASE,
     drain: Annotated[

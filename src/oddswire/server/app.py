@@ -274,9 +274,12 @@ async def _run(
         gateway.phase = "draining"
         for server, _ in servers:
             server.should_exit = True
-        await asyncio.gather(*running)
+        served = await asyncio.gather(*running, return_exceptions=True)
     if ended is not None:
         raise OddswireError("internal", f"The {ended} has ended by itself; the log says why.")
+    for fault in served:
+        if isinstance(fault, BaseException):
+            raise fault
 
 
 async def _lasts(task: asyncio.Task[None]) -> None:

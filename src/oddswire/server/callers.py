@@ -15,7 +15,8 @@ from oddswire.auth.apps import App
 from oddswire.auth.origins import origin_allowed
 from oddswire.errors import InvalidInput, Limited, Refused
 from oddswire.server.calls import Call
-from oddswire.server.limits import Allowance, address_key
+from oddswire.server.limits import Allowance
+from oddswire.streams.roster import network_of
 
 APP_ID = "x-app-id"
 API_KEY = "x-app-api-key"
@@ -65,7 +66,7 @@ def may_sign_in(connection: _Connection, _: BaseRouteHandler) -> None:
         Limited: `rate_limited`.
     """
     call = cast("Call", connection)
-    limits, now, key = call.parts.limits, call.parts.clock.monotonic(), address_key(call.address)
+    limits, now, key = call.parts.limits, call.parts.clock.monotonic(), network_of(call.address)
     _refuse_after(limits.sign_ins.take(key, now), "sign-ins from this address")
     _refuse_after(limits.failed_sign_ins.wait(key, now), "failed sign-ins from this address")
 
@@ -97,7 +98,7 @@ def counting_failures(call: Call) -> Iterator[None]:
         yield
     except Refused:
         parts = call.parts
-        parts.limits.failed_sign_ins.take(address_key(call.address), parts.clock.monotonic())
+        parts.limits.failed_sign_ins.take(network_of(call.address), parts.clock.monotonic())
         raise
 
 
@@ -122,7 +123,7 @@ def _token(call: Call) -> str:
 
 def _take(allowance: Allowance, call: Call, what: str) -> None:
     user = call.scope.get("user")
-    key = address_key(call.address) if user is None else f"{user.app_id} {user.user_id}"
+    key = network_of(call.address) if user is None else f"{user.app_id} {user.user_id}"
     _refuse_after(allowance.take(key, call.parts.clock.monotonic()), what)
 
 

@@ -1,7 +1,6 @@
 """How much of something is let through, by whom: token buckets in a table that cannot grow without end."""
 
 from collections import OrderedDict
-from ipaddress import IPv6Address, ip_address
 
 
 class Allowance:
@@ -43,19 +42,3 @@ class Allowance:
     def _missing(self, level: float) -> float:
         # Levels are sums of fractions: a hair below a whole one is a whole one.
         return 0.0 if level >= 1.0 - 1e-9 else (1.0 - level) / self._rate
-
-
-def address_key(address: str) -> str:
-    """Return what stands for whoever is behind an address: IPv4 as it is, IPv6 its /64, anything else itself.
-
-    Who has one IPv6 address has the other 2^64 of its network too.
-    """
-    try:
-        parsed = ip_address(address)
-    except ValueError:
-        return address
-    if not isinstance(parsed, IPv6Address):
-        return str(parsed)
-    if parsed.ipv4_mapped is not None:
-        return str(parsed.ipv4_mapped)
-    return f"{IPv6Address(int(parsed) >> 64 << 64)}/64"

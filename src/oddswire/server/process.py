@@ -93,8 +93,12 @@ def is_loopback(host: str) -> bool:
 
 def raise_file_limit() -> None:
     """Allow as many open files, and so sockets, as the system lets us."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    except (ValueError, OSError) as fault:
+        # some kernels name no limit and have one all the same
+        _logger.warning("file_limit_not_raised", limit=soft, fault=str(fault))
 
 
 @contextmanager

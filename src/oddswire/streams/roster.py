@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import NamedTuple, Protocol
 
+import structlog
+
 from oddswire.auth.identity import Identity
 from oddswire.wire.codes import DRAINING, SIGNED_OUT, UNKNOWN_APP
 
@@ -14,6 +16,7 @@ CLOSED_A_TURN = 200
 RETRY_FROM_MS = 2_000
 RETRY_TO_MS = 10_000
 FAREWELL_SECONDS = 2.0
+_logger = structlog.get_logger("oddswire.streams")
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,19 +117,17 @@ class Roster:
 
     # ---- speaking to many
 
-    def close_sessions(self, revoked: Callable[[Identity], bool], code: int = SIGNED_OUT) -> int:
-        """Close every connection whose identity is `revoked`; return how many."""
-        found = [present for present in self if present.identity is not None and revoked(present.identity)]
-        for present in found:
-            present.close(code)
-        return len(found)
+    def close_sessions(self, revoked: Callable[[Identity], bool]) -> None:
+        """Close every connection whose identity is `revoked`."""
+        for present in self:
+            if present.identity is not None and revoked(present.identity):
+                _close(present, SIGNED_OUT)
 
-    def close_app(self, app_id: str) -> int:
-        """Close every connection of an app that is no longer active; return how many."""
-        found = [present for present in self if present.app_id == app_id]
-        for present in found:
-            present.close(UNKNOWN_APP if present.identity is None else SIGNED_OUT)
-        return len(found)
+    def close_app(self, app_id: str) -> None:
+        """Close every connection of an app that is no longer active."""
+        for present in self:
+            if present.app_id == app_id:
+                _close(present, UNKNOWN_APP if present.identity is None else SIGNED_OUT)
 
     def tell(self, frame: bytes) -> None:
         """Send a frame that is of no stream to everybody."""
@@ -159,6 +160,14 @@ class Roster:
         except TimeoutError:
             return False
         return True
+
+
+def _close(present: Present, code: int) -> None:
+    try:
+        present.close(code)
+    except Exception:
+        # one socket's trouble must not leave the others open
+        _logger.exception("socket_not_closed", code=code)
 
 
 def network_of(address: str) -> str:
