@@ -21,6 +21,16 @@ async def buy(cli: Cli, *more: str) -> None:
     assert (await cli("order", "place", "fed-cut-dec", "yes", "buy", "10", "0.99", "--user", "alice", *more)).code == 0
 
 
+async def stopped(gateway: RunningGateway) -> None:
+    """Stop the gateway: while it runs, it may mend by itself what a test breaks."""
+    gateway.stop.set()
+    async with asyncio.timeout(20), httpx.AsyncClient(trust_env=False) as http:
+        with contextlib.suppress(httpx.TransportError):
+            while True:
+                await http.get(f"{gateway.base_url}/healthz")
+                await asyncio.sleep(0.01)
+
+
 def tamper(gateway: RunningGateway, sql: str) -> None:
     with sqlite3.connect(gateway.database) as connection:
         assert connection.execute(sql).rowcount > 0

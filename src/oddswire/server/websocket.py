@@ -7,7 +7,7 @@ Everything here runs on the loop's thread; every callback is synchronous and nev
 import base64
 import binascii
 import socket
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 from urllib.parse import parse_qsl
@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from oddswire.errors import CODES
+from oddswire.streams.connection import Socket
 
 PATH = "/ws"
 MAX_MESSAGE = 16 * 1024
@@ -47,48 +48,6 @@ class Refusal:
     code: str
     detail: str
     headers: tuple[tuple[str, str], ...] = ()
-
-
-class Socket(Protocol):
-    """What a conversation may do to its socket. Calls after the end are ignored."""
-
-    @property
-    def queued(self) -> int:
-        """Bytes that wait in our process because the kernel takes no more."""
-        ...
-
-    @property
-    def sent_bytes(self) -> int:
-        """Bytes handed to the kernel so far; unchanged over time while `queued` > 0 means no progress."""
-        ...
-
-    def send(self, text: bytes) -> bool:
-        """Send one text frame; False when bytes stayed queued (wait for `drained`) or the socket is closing."""
-        ...
-
-    def send_many(self, frames: Sequence[bytes]) -> bool:
-        """Send many text frames with one write; returns as `send`."""
-        ...
-
-    def ping(self) -> None:
-        """Send a ping; the answer arrives as `Conversation.pong`."""
-        ...
-
-    def close(self, code: int, reason: bytes) -> None:
-        """Send a close frame with at most 123 bytes of reason; `text` is never called again.
-
-        The TCP connection ends with the peer's answer, or after `CLOSE_DEADLINE` whatever the peer does;
-        then `closed` is called, never from within this call.
-        """
-        ...
-
-    def pause_reading(self) -> None:
-        """Stop calling `text`; what has arrived already is kept in order, what has not stays in the kernel."""
-        ...
-
-    def resume_reading(self) -> None:
-        """Go on calling `text`, first with what was kept."""
-        ...
 
 
 class Conversation(Protocol):

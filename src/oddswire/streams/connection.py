@@ -42,40 +42,44 @@ VerifyToken = Callable[[str], Awaitable[Identity] | Identity]
 
 
 class Socket(Protocol):
-    """A WebSocket after its upgrade. Nothing here waits or raises; after the close nothing is sent any more."""
+    """What a conversation may do to its socket. Calls after the end are ignored."""
 
     @property
     def queued(self) -> int:
-        """Bytes that wait in our process."""
+        """Bytes that wait in our process because the kernel takes no more."""
         ...
 
     @property
     def sent_bytes(self) -> int:
-        """Bytes that have left our process so far."""
+        """Bytes handed to the kernel so far; unchanged over time while `queued` > 0 means no progress."""
         ...
 
-    def send(self, frame: bytes) -> bool:
-        """Send a text frame; False while bytes wait in our process, until `drained`."""
+    def send(self, text: bytes) -> bool:
+        """Send one text frame; False when bytes stayed queued (wait for `drained`) or the socket is closing."""
         ...
 
     def send_many(self, frames: Sequence[bytes]) -> bool:
-        """Send text frames in order, as `send`."""
+        """Send many text frames with one write; returns as `send`."""
         ...
 
     def ping(self) -> None:
-        """Send a ping of the protocol's own."""
+        """Send a ping of the protocol's own; the answer arrives as `pong`."""
         ...
 
     def close(self, code: int, reason: bytes) -> None:
-        """Send a close frame and end."""
+        """Send a close frame with at most 123 bytes of reason; `text` is never called again.
+
+        The TCP connection ends with the peer's answer, or after a few seconds whatever the peer does;
+        then `closed` is called, never from within this call.
+        """
         ...
 
     def pause_reading(self) -> None:
-        """Take nothing from the client for now."""
+        """Stop calling `text`; what has arrived already is kept in order, what has not stays in the kernel."""
         ...
 
     def resume_reading(self) -> None:
-        """Take frames again."""
+        """Go on calling `text`, first with what was kept."""
         ...
 
 
