@@ -1,11 +1,16 @@
 import asyncio
+from typing import Any
 
 import msgspec
 import pytest
 
 from oddswire.errors import Conflict, Denied, InvalidInput, Missing, Unavailable
+from oddswire.events import OrderStatus
+from oddswire.venues.base import Account
 from oddswire.wire import bodies
 from tests.orders.conftest import APP, Shop, steps
+
+SEARCH: dict[str, Any] = {"venue": None, "client_order_id": "late", "cursor": None, "limit": 1}
 
 
 async def test_a_new_user_s_deposit_is_booked_and_told_once(shop: Shop) -> None:
@@ -141,6 +146,23 @@ async def test_pending_holds_count_in_the_funds_check_and_are_told_nowhere(shop:
     shop.venue.release.set()
     assert (await first).order.status == "open"
     assert await shop.balance() == (45_000, 100_000)
+
+
+async def test_a_settlement_does_not_answer_an_order_that_is_on_its_way(shop: Shop) -> None:
+    shop.venue.script = ["filled", "delayed"]
+    await shop.place()
+    call = asyncio.create_task(shop.place(change={"side": "sell"}, clientOrderId="late"))
+    pending = frozenset[OrderStatus]()
+    async with asyncio.timeout(5):
+        while not (await shop.view(lambda view: view.orders(**SEARCH, statuses=pending))).data:
+            await asyncio.sleep(0)
+    shop.venue.settle(Account(APP, "ann"), 10_000_000)
+    recorded = await shop.dispatch.record("scripted", await shop.venue.read(Account(APP, "ann"), None), "venue")
+    assert [order.status for order in recorded.orders] == ["pending"]
+    await asyncio.sleep(0)
+    assert not call.done()
+    shop.venue.release.set()
+    assert (await call).order.status == "open"
 
 
 async def test_a_caller_who_hangs_up_changes_nothing(shop: Shop) -> None:

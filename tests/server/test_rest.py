@@ -121,6 +121,18 @@ async def test_orders_are_listed_page_by_page_and_by_what_is_asked(ann: httpx.As
     assert (await ann.get("/trading/orders", params={"venue": "elsewhere"})).json()["data"] == []
 
 
+async def test_a_client_order_id_is_looked_for_within_what_else_is_asked(ann: httpx.AsyncClient) -> None:
+    await ann.post("/trading/orders", json=an_order(clientOrderId="mine"))
+    for query, count in (("", 1), ("&status=open", 1), ("&status=filled", 0), ("&venue=moon", 0)):
+        found = (await ann.get(f"/trading/orders?clientOrderId=mine{query}")).json()["data"]
+        assert len(found) == count, query
+
+
+@pytest.mark.parametrize("cursor", ["zzz", "%00", "fil_01M837N0QRRGEAKV57TN3WQ4TP", "ord_1"])
+async def test_a_cursor_that_no_page_gave_is_refused(ann: httpx.AsyncClient, cursor: str) -> None:
+    assert code_of(await ann.get(f"/trading/orders?cursor={cursor}")) == (400, "invalid_parameter")
+
+
 async def test_a_fill_is_in_the_order_the_fills_and_the_holdings(ann: httpx.AsyncClient) -> None:
     order = (await ann.post("/trading/orders", json=an_order(price=0.99, size=5, timeInForce="ioc"))).json()
     assert (order["status"], order["filledAmountRaw"]) == ("filled", "5000000")

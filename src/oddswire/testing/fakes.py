@@ -20,7 +20,7 @@ from oddswire.venues.base import (
     Wake,
 )
 
-Answer = Literal["open", "filled", "rejected", "lost_before", "lost_after", "waits"]
+Answer = Literal["open", "filled", "rejected", "lost_before", "lost_after", "waits", "delayed"]
 
 
 @dataclass(slots=True)
@@ -38,7 +38,7 @@ class ScriptedVenue:
     """A venue whose every answer is chosen beforehand: put `Answer`s into `script`; without one an order rests.
 
     `filled` fills whole at its price. `lost_before` loses the request, `lost_after` takes the order and loses the
-    answer, `waits` takes it and answers once `release` is set. `sent` counts what has arrived, by our ref.
+    answer, `waits` takes it and answers once `release` is set, `delayed` takes it only then. `sent` counts what has arrived, by our ref.
     """
 
     name = "scripted"
@@ -70,6 +70,8 @@ class ScriptedVenue:
         answer = self.script.pop(0) if self.script else "open"
         if answer == "lost_before":
             raise NoAnswer("the line is down")
+        if answer == "delayed":
+            await self.release.wait()
         self.sent[request.ref] = self.sent.get(request.ref, 0) + 1
         if answer == "rejected":
             raise VenueRejected("not_today", "The script says so.")

@@ -1,0 +1,99 @@
+"""HTTP below the routes: what passes for a header, and how much a request may be."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from oddswire.testing.gateway import RunningGateway, running_gateway
+from tests.server.gateways import an_order
+
+
+@pytest.fixture
+async def gateway(tmp_path: Path) -> AsyncIterator[RunningGateway]:
+    async with running_gateway(tmp_path) as running:
+        yield running
+
+
+class Line:
+    """A connection to the gateway, byte by byte."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader, self.writer = reader, writer
+
+    @classmethod
+    async def open(cls, gateway: RunningGateway) -> "Line":
+        return cls(*await asyncio.open_connection(gateway.address.api.host, gateway.address.api.port))
+
+    async def answer(self) -> tuple[int, bytes]:
+        async with asyncio.timeout(5):
+            head = await self.reader.readuntil(b"\r\n\r\n")
+            length = next(int(line[15:]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))
+            return int(head.split()[1]), head + await self.reader.readexactly(length)
+
+    async def ended(self) -> None:
+        async with asyncio.timeout(5):
+            while await self.reader.read(65536):
+                pass
+        self.writer.close()
+
+
+async def test_a_trailer_is_no_header(gateway: RunningGateway) -> None:
+    token = (await gateway.sign_in("ann")).access_token
+    line = await Line.open(gateway)
+    body = json.dumps(an_order()).encode()
+    line.writer.write(
+        b"POST /trading/orders HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+        + f"{len(body):x}\r\n".encode()
+        + body
+        + f"\r\n0\r\nx-app-id: {gateway.app_id}\r\nAuthorization: Bearer {token}\r\n\r\n".encode()
+    )
+    status, answer = await line.answer()
+    assert (status, b"app_id_missing" in answer) == (400, True)
+    line.writer.close()
+
+
+async def test_a_request_that_never_ends_is_cut(gateway: RunningGateway) -> None:
+    line = await Line.open(gateway)
+    line.writer.write(b"POST /trading/orders HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n")
+    sent = 0
+    try:
+        async with asyncio.timeout(5):
+            while sent < 16 * 1024 * 1024:
+                line.writer.write(b"x: " + b"y" * 8192 + b"\r\n")
+                sent += 8197
+                await line.writer.drain()
+    except ConnectionError:
+        pass
+    assert sent < 16 * 1024 * 1024
+    line.writer.close()
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"GET /healthz HTTP/1.1\r\nHost: x\r\nx: " + b"y" * 40_000 + b"\r\n\r\n",
+        b"GET /healthz HTTP/1.1\r\nHost: x\r\n" + b"x: y\r\n" * 10_000 + b"\r\n",
+        b"GET /healthz?" + b"q" * 40_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
+    ],
+    ids=["one long header", "many short ones", "a long target"],
+)
+async def test_a_head_over_its_size_is_refused_however_it_arrives(gateway: RunningGateway, head: bytes) -> None:
+    line = await Line.open(gateway)
+    line.writer.write(head)
+    status, answer = await line.answer()
+    assert (status, b"head_too_large" in answer) == (431, True)
+    await line.ended()
+
+
+@pytest.mark.parametrize("said", [b"NONSENSE\r\n\r\n", b"FLY / HTTP/1.1\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00\x01"])
+async def test_what_is_no_http_is_refused_as_every_error_is(gateway: RunningGateway, said: bytes) -> None:
+    line = await Line.open(gateway)
+    line.writer.write(said)
+    status, answer = await line.answer()
+    assert status == 400
+    assert b"application/problem+json" in answer
+    assert b"invalid_http" in answer
+    await line.ended()
