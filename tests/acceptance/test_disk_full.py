@@ -1,7 +1,6 @@
 """The disk is full in the middle of many orders: every answer is what is stored, and all is well once there is room."""
 
 import asyncio
-import json
 import sqlite3
 import time
 from collections import Counter
@@ -17,6 +16,7 @@ import pytest
 
 from oddswire.cli.check import findings_of
 from oddswire.config import Settings
+from oddswire.errors import Unavailable
 from oddswire.server import app
 from oddswire.server.app import Gateway
 from oddswire.store.base import Tx
@@ -26,7 +26,7 @@ from tests.acceptance.server import an_order
 
 USERS = ("ann", "ben", "cat", "dan")
 AT_ONCE = 64
-ROOMS = (12, 40, 90)
+ROOMS = (8, 40)
 """Pages the file may still grow by, one wave of orders after the other."""
 SETTLED_SECONDS = 5 + 10
 """The window in which an order may leave for its venue, and time to ask what became of it on a slow machine."""
@@ -55,7 +55,12 @@ class Disk:
             most = 1_000_000 if pages is None else count + pages
             return int(writer.execute(f"PRAGMA max_page_count={most}").fetchone()[0]) - most
 
-        assert await self.gateway.store.write(unit) == 0
+        async with asyncio.timeout(10):
+            while True:
+                # it may share its batch with an order for which there is no room, and be undone with it
+                with suppress(Unavailable):
+                    assert await self.gateway.store.write(unit) == 0
+                    return
 
     def ask(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
         with closing(sqlite3.connect(f"file:{self.running.database}?mode=ro", uri=True)) as connection:
@@ -136,10 +141,10 @@ async def test_on_a_full_disk_every_answer_is_what_is_stored(disk: Disk) -> None
             await is_as_answered(https[one.user], one)
         for user in USERS:
             await is_as_told(https[user], heard[user])
-        assert disk.ask(
-            "SELECT stream_id, client_order_id FROM orders GROUP BY 1, 2 HAVING count(*) > 1"
-        ) == []
-        strangers = "SELECT ref FROM paper_orders WHERE account LIKE 'user/%' AND (ref IS NULL OR ref NOT IN (SELECT order_id FROM orders WHERE submitted = 1))"
+        assert disk.ask("SELECT stream_id, client_order_id FROM orders GROUP BY 1, 2 HAVING count(*) > 1") == []
+        strangers = """
+            SELECT order_id FROM paper_orders WHERE account LIKE 'user/%'
+            AND (ref IS NULL OR ref NOT IN (SELECT order_id FROM orders WHERE submitted = 1))"""
         assert disk.ask(strangers) == []
     assert await findings_of(running.database) == []
 

@@ -21,9 +21,7 @@ DOLLAR = 1_000_000
 def charging(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A gateway with a fee, and with caps that a test can reach."""
     caps = {"ODDSWIRE_MAX_CONNECTIONS_PER_USER": "3", "ODDSWIRE_MAX_CONNECTIONS_PER_APP": "5"}
-    with running_server(
-        tmp_path_factory.mktemp("charging"), ODDSWIRE_PAPER_FEE="0.02", **caps, **UNLIMITED
-    ) as running:
+    with running_server(tmp_path_factory.mktemp("charging"), ODDSWIRE_PAPER_FEE="0.02", **caps, **UNLIMITED) as running:
         yield running
 
 
@@ -186,7 +184,12 @@ async def test_the_taker_pays_the_fee(charging: Server) -> None:
         now = await balance(http)
     assert types([submitted, filled, holding]) == ["order_submitted", "order_event", "holding_update"]
     assert money(hold) == ("order_placed", 1_000 * DOLLAR - 10_100_000, 1_000 * DOLLAR)
-    assert (filled["event"], filled["fillPrice"], filled["fillSize"], filled["feeRaw"]) == ("filled", 0.55, 10, "200000")
+    assert (filled["event"], filled["fillPrice"], filled["fillSize"], filled["feeRaw"]) == (
+        "filled",
+        0.55,
+        10,
+        "200000",
+    )
     assert holding["averagePrice"] == 0.55
     left = 1_000 * DOLLAR - 5_500_000 - 200_000
     assert money(paid) == ("fill", left, left)
@@ -196,17 +199,17 @@ async def test_the_taker_pays_the_fee(charging: Server) -> None:
 
 async def test_who_rests_pays_no_fee_and_gets_its_hold_back(charging: Server) -> None:
     ann, ben = token_of(charging, "rests"), token_of(charging, "takes")
-    market = {"marketId": "btc-150k-year-end"}
+    market = "btc-150k-year-end"
     async with (
         Listener(charging.ws_url(token=ann)) as heard,
         charging.http(ann) as one,
         charging.http(ben) as two,
     ):
         await heard.first()
-        bid = await place(one, **market, price=0.31, size=10)
+        bid = await place(one, marketId=market, price=0.31, size=10)
         assert bid["status"] == "open"
         assert await balance(one) == (1_000 * DOLLAR - 3_300_000, 1_000 * DOLLAR)
-        await place(two, **market, outcomeId="no", price=0.69, size=10)
+        await place(two, marketId=market, outcomeId="no", price=0.69, size=10)
         filled = (await heard.told(5))[2]
         assert (filled["event"], filled["feeRaw"]) == ("filled", "0")
         assert await balance(one) == (1_000 * DOLLAR - 3_100_000,) * 2
@@ -285,7 +288,12 @@ async def test_a_resolution_is_told_in_its_order(server: Server, market: str, wi
         assert time.monotonic() - done < 2
         assert types([settled, holding]) == ["market_settled", "holding_update"]
         assert (settled["marketId"], settled["outcomeId"], settled["payoutCents"]) == (market, winner, payout)
-        assert (holding["marketId"], holding["outcomeId"], holding["size"], holding["available"]) == (market, "yes", 0, 0)
+        assert (holding["marketId"], holding["outcomeId"], holding["size"], holding["available"]) == (
+            market,
+            "yes",
+            0,
+            0,
+        )
         after = wallet + payout * 10_000
         assert [money(told) for told in paid] == ([("settlement", after, after)] if payout else [])
         assert len({told["timestamp"] for told in (settled, holding, *paid)}) == 1
@@ -349,10 +357,8 @@ async def test_a_post_only_order_that_would_trade_is_rejected_by_the_venue(serve
         problem = await place(http, 422, price=0.99, postOnly=True, clientOrderId="po")
         order = problem["order"]
         assert problem["code"] == "rejected_by_venue"
-        assert (order["status"], order["errorReason"], order["clientOrderId"]) == (
-            *("rejected", "post_only_would_cross"),
-            "po",
-        )
+        assert (order["status"], order["errorReason"]) == ("rejected", "post_only_would_cross")
+        assert order["clientOrderId"] == "po"
         (rejected,) = await heard.told(1)
         assert (rejected["event"], rejected["orderId"]) == ("rejected", order["orderId"])
         assert (await http.get(f"/trading/orders/{order['orderId']}")).json() == order

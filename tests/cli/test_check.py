@@ -3,10 +3,13 @@
 import asyncio
 import json
 import sqlite3
+from contextlib import closing
 
 import pytest
 
 from oddswire.client import Client
+from oddswire.errors import OperatorError
+from oddswire.store import sqlite_file
 from oddswire.testing.gateway import RunningGateway
 from tests.cli.conftest import Cli, one_error_line
 
@@ -21,20 +24,22 @@ async def buy(cli: Cli, *more: str) -> None:
     assert (await cli("order", "place", "fed-cut-dec", "yes", "buy", "10", "0.99", "--user", "alice", *more)).code == 0
 
 
-async def stopped(gateway: RunningGateway) -> None:
-    """Stop the gateway: while it runs, it may mend by itself what a test breaks."""
+async def tamper(gateway: RunningGateway, sql: str) -> None:
+    """Break a database whose gateway has stopped: one that runs may mend it meanwhile."""
     gateway.stop.set()
-    async with asyncio.timeout(20), httpx.AsyncClient(trust_env=False) as http:
-        with contextlib.suppress(httpx.TransportError):
-            while True:
-                await http.get(f"{gateway.base_url}/healthz")
-                await asyncio.sleep(0.01)
-
-
-def tamper(gateway: RunningGateway, sql: str) -> None:
-    with sqlite3.connect(gateway.database) as connection:
+    async with asyncio.timeout(20):
+        while is_served(gateway):
+            await asyncio.sleep(0.01)
+    with closing(sqlite3.connect(gateway.database)) as connection, connection:
         assert connection.execute(sql).rowcount > 0
-    connection.close()
+
+
+def is_served(gateway: RunningGateway) -> bool:
+    try:
+        sqlite_file.lock(gateway.database).close()
+    except OperatorError as fault:
+        return fault.code == "database_locked"
+    return False
 
 
 async def test_a_sound_database_is_said_to_be(cli: Cli) -> None:
@@ -47,7 +52,7 @@ async def test_a_sound_database_is_said_to_be(cli: Cli) -> None:
 
 async def test_findings_are_a_table_and_exit_1(cli: Cli, gateway: RunningGateway) -> None:
     await buy(cli)
-    tamper(gateway, "UPDATE balances SET cash = cash + 1000000")
+    await tamper(gateway, "UPDATE balances SET cash = cash + 1000000")
 
     done = await cli("check")
 
@@ -69,13 +74,13 @@ async def test_findings_are_a_table_and_exit_1(cli: Cli, gateway: RunningGateway
 )
 async def test_books_that_are_not_the_venues(cli: Cli, gateway: RunningGateway, damage: str, said: str) -> None:
     await buy(cli)
-    tamper(gateway, damage)
+    await tamper(gateway, damage)
     assert said in (await cli("check")).out
 
 
 async def test_a_database_that_breaks_while_it_is_read(cli: Cli, gateway: RunningGateway) -> None:
     await buy(cli)
-    tamper(gateway, "UPDATE postings SET amount = 9223372036854775807")
+    await tamper(gateway, "UPDATE postings SET amount = 9223372036854775807")
     assert "integer overflow" in one_error_line(await cli("check"), 2)
 
 

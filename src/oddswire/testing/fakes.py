@@ -38,7 +38,8 @@ class ScriptedVenue:
     """A venue whose every answer is chosen beforehand: put `Answer`s into `script`; without one an order rests.
 
     `filled` fills whole at its price. `lost_before` loses the request, `lost_after` takes the order and loses the
-    answer, `waits` takes it and answers once `release` is set, `delayed` takes it only then. `sent` counts what has arrived, by our ref.
+    answer, `waits` takes it and answers once `release` is set, `delayed` takes it only then. `sent` counts what has
+    arrived, by our ref.
     """
 
     name = "scripted"
