@@ -22,7 +22,7 @@ BODIES: list[tuple[str, str | bytes, int, str, str | None]] = [
     ("nothing", "", 400, "invalid_json", None),
     ("no JSON", "{", 400, "invalid_json", None),
     ("no UTF-8", b'{"venue":"\xff"}', 400, "invalid_json", None),
-    ("deep JSON in a field", '{"venue":' + "[" * 20_000 + "]" * 20_000 + "}", 400, "invalid_body", "$.venue"),
+    ("deep JSON in a field", '{"venue":' + "[" * 20_000 + "]" * 20_000 + "}", 400, "invalid_json", None),
     ("a list", "[]", 400, "invalid_body", None),
     ("no fields", "{}", 400, "invalid_body", None),
     ("a field of the wrong type", json.dumps(an_order(venue=1)), 400, "invalid_body", "$.venue"),

@@ -77,7 +77,7 @@ def test_a_wrong_parameter_is_named_as_it_was_written() -> None:
 
 BODIES: list[tuple[Any, bytes, str, str | None]] = [
     (PlaceOrder, b"{", "invalid_json", None),
-    (PlaceOrder, b"{} {}", "invalid_body", "$.venue"),
+    (PlaceOrder, b"{} {}", "invalid_json", None),
     (RefreshRequest, b'{"refreshToken":1}', "invalid_body", "$.refreshToken"),
     (RefreshRequest, b"{}", "invalid_body", "$.refreshToken"),
     (RefreshRequest, b'{"refreshToken":"\xff"}', "invalid_json", None),
@@ -91,6 +91,6 @@ BODIES: list[tuple[Any, bytes, str, str | None]] = [
 def test_an_unreadable_body_is_told_with_its_path(kind: Any, body: bytes, code: str, path: str | None) -> None:
     with pytest.raises((msgspec.DecodeError, UnicodeDecodeError, RecursionError)) as caught:
         msgspec.json.decode(body, type=kind)
-    told = unreadable(caught.value)
+    told = unreadable(caught.value, body)
     assert (told.code, told.path) == (code, path)
     assert len(told.detail) < 300

@@ -2,6 +2,7 @@
 
 import re
 
+import msgspec
 from msgspec import DecodeError, ValidationError
 
 from oddswire.errors import InvalidInput
@@ -12,9 +13,16 @@ _SHOWN = 200
 """Characters of msgspec's own words that are told: they may hold a name the caller made up."""
 
 
-def unreadable(fault: Exception) -> InvalidInput:
-    """Return the error for what msgspec found: no JSON at all, or JSON of the wrong shape with its path."""
+def unreadable(fault: Exception, body: bytes) -> InvalidInput:
+    """Return the error for what msgspec found: no JSON at all, or JSON of the wrong shape with its path.
+
+    A body that has a fault of shape and then breaks off is no JSON.
+    """
     if isinstance(fault, ValidationError):
+        try:
+            msgspec.json.decode(body, type=msgspec.Raw)
+        except (DecodeError, UnicodeDecodeError, RecursionError) as deeper:
+            return unreadable(deeper, body)
         said, path = str(fault), "$"
         if at := _PATH.search(said):
             said, path = said[: at.start()], at[1]

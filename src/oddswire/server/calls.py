@@ -93,10 +93,11 @@ class Call(Request[Identity, App, State]):
             InvalidInput: `invalid_json` or `invalid_body` with its path.
         """
         field = self.route_handler.parsed_fn_signature.parameters["data"]
+        body = await self.body()
         try:
-            return msgspec.json.decode(await self.body(), type=field.annotation)
+            return msgspec.json.decode(body, type=field.annotation)
         except (DecodeError, ValidationError, UnicodeDecodeError, RecursionError) as fault:
-            raise unreadable(fault) from None
+            raise unreadable(fault, body) from None
 
 
 class Json(Response[T]):
