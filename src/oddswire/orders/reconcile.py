@@ -24,7 +24,7 @@ from oddswire.venues.base import Account, Evidence, Market, NoAnswer, Venue, Wak
 
 _logger = structlog.get_logger("oddswire.reconcile")
 CHECK_SECONDS = 1.0
-SWEEP_SECONDS = 60.0
+SWEEP_SECONDS = 5.0
 AT_ONCE = 16
 """How many accounts of a venue are read at the same time."""
 _PAGE = 500
