@@ -49,6 +49,31 @@ async def test_a_fill_the_stream_tells_of_is_read_and_told(following: Shop) -> N
     assert await sources(following, "partially_filled") == ["venue"]
 
 
+async def test_of_what_could_not_be_read_nothing_newer_is_forgotten_for_something_older(following: Shop) -> None:
+    placed = await following.place()
+    following.venue.fill(ANN, placed.order.order_id, 4_000_000)
+    early = await following.venue.read(ANN, None)
+    following.venue.fill(ANN, placed.order.order_id, 6_000_000)
+    late = await following.venue.read(ANN, None)
+    following.venue.silent = True
+    for cursor in (early.cursor, late.cursor):
+        await _try_to_read(following, cursor)
+    await following.dispatch.record("scripted", early, "venue")
+    following.venue.silent = False
+    await told(following, "filled")
+
+
+async def _try_to_read(shop: Shop, cursor: int | None) -> None:
+    before = shop.venue.reads
+
+    async def asked() -> bool:
+        return shop.venue.reads > before
+
+    shop.venue.tell(Wake(ANN, cursor))
+    await eventually(asked)
+    await shop.reconciler.level()
+
+
 async def test_what_the_stream_lost_the_sweep_finds(shop: Shop) -> None:
     placed = await shop.place()
     shop.venue.fill(ANN, placed.order.order_id, 10_000_000)

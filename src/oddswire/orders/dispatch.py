@@ -153,37 +153,48 @@ class Dispatch:
 
     async def _send(self, account: Account, order: Order, deadline: float) -> None:
         try:
-            if self._clock.monotonic() >= deadline:
-                await self.reject(order, "not_sent")
-                return
-            evidence = await self._venues[order.venue].place(account, _request(order))
-            await self.record(order.venue, evidence, "venue")
-        except VenueRejected as said:
-            await self.reject(order, said.code)
-        except NoAnswer as fault:
-            _logger.warning("venue_did_not_answer", venue=order.venue, order=order.order_id, fault=str(fault))
-            await self.unconfirm(order)
+            await self._place(account, order, deadline)
         except Unavailable as fault:
             # it stays `pending`: the reconciler asks the venue once the store takes work again
             _logger.warning("answer_not_recorded", order=order.order_id, fault=fault.detail)
+            self._answer_callers(order)
         finally:
             self._sending.discard(order.order_id)
             self._busy[account] -= 1
             if not self._busy[account]:
                 del self._busy[account]
 
+    async def _place(self, account: Account, order: Order, deadline: float) -> None:
+        if self._clock.monotonic() >= deadline:
+            await self.reject(order, "not_sent")
+            return
+        try:
+            evidence = await self._venues[order.venue].place(account, _request(order))
+        except VenueRejected as said:
+            await self.reject(order, said.code)
+        except NoAnswer as fault:
+            _logger.warning("venue_did_not_answer", venue=order.venue, order=order.order_id, fault=str(fault))
+            await self.unconfirm(order)
+        else:
+            await self.record(order.venue, evidence, "venue")
+
     async def _send_cancel(self, account: Account, order: Order, venue_order_id: str) -> None:
         try:
             async with self._cancels:
-                evidence = await self._venues[order.venue].cancel(account, venue_order_id)
-            await self.record(order.venue, evidence, "venue")
-        except VenueRejected as said:
-            await self._refuse_cancel(order.order_id, said.code)
+                await self._cancel(account, order, venue_order_id)
         except (NoAnswer, Unavailable) as fault:
             # the wish is stored: the next check sends it again
             _logger.warning("cancel_postponed", venue=order.venue, order=order.order_id, fault=str(fault))
         finally:
             self._canceling.discard(order.order_id)
+
+    async def _cancel(self, account: Account, order: Order, venue_order_id: str) -> None:
+        try:
+            evidence = await self._venues[order.venue].cancel(account, venue_order_id)
+        except VenueRejected as said:
+            await self._refuse_cancel(order.order_id, said.code)
+        else:
+            await self.record(order.venue, evidence, "venue")
 
     async def _refuse_cancel(self, order_id: str, reason: str) -> None:
         def unit(tx: Tx) -> None:
@@ -217,8 +228,10 @@ class Dispatch:
         return order
 
     def _settled(self, order: Order) -> None:
-        if order.status == "pending":
-            return
+        if order.status != "pending":
+            self._answer_callers(order)
+
+    def _answer_callers(self, order: Order) -> None:
         future = self._answers.pop(order.order_id, None)
         if future is not None and not future.done():
             future.set_result(order)

@@ -24,7 +24,7 @@ from oddswire.venues.base import Account, Evidence, Market, NoAnswer, Venue, Wak
 
 _logger = structlog.get_logger("oddswire.reconcile")
 CHECK_SECONDS = 1.0
-SWEEP_SECONDS = 5.0
+SWEEP_SECONDS = 60.0
 AT_ONCE = 16
 """How many accounts of a venue are read at the same time."""
 _PAGE = 500
@@ -135,8 +135,7 @@ class Reconciler:
             self._mark(wake.account, _Due("venue", wake.cursor))
 
     def _mark(self, account: Account, due: _Due) -> None:
-        before = self._dirty.get(account)
-        self._dirty[account] = due if before is None else before.join(due)
+        _note(self._dirty, account, due)
         self._idle.clear()
         if len(self._dirty) >= _PAGE:
             self._room.clear()
@@ -165,7 +164,7 @@ class Reconciler:
             self._answered()
         except (NoAnswer, Unavailable) as fault:
             self._missed(fault)
-            self._unread.setdefault(account, due)
+            _note(self._unread, account, due)
         except Exception:
             # one account's trouble must not stop the others; the next wake or sweep reads it again
             _logger.exception("reconcile_failed", venue=self._name, user=account.user)
@@ -255,6 +254,11 @@ class Reconciler:
             after = rows[-1].stream_id
             for row in rows:
                 yield Account(row.app_id, row.user_id)
+
+
+def _note(dues: dict[Account, _Due], account: Account, due: _Due) -> None:
+    before = dues.get(account)
+    dues[account] = due if before is None else before.join(due)
 
 
 def _page_of(name: str, after: str, venue: str) -> Callable[[Tx], list[Order]]:

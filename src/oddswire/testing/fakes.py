@@ -39,7 +39,7 @@ class ScriptedVenue:
 
     `filled` fills whole at its price. `lost_before` loses the request, `lost_after` takes the order and loses the
     answer, `waits` takes it and answers once `release` is set, `delayed` takes it only then. `sent` counts what has
-    arrived, by our ref.
+    arrived, by our ref; `reads` counts what was asked by `read`, answered or not.
     """
 
     name = "scripted"
@@ -53,6 +53,7 @@ class ScriptedVenue:
         self.script: list[Answer] = []
         self.sent: dict[str, int] = {}
         self.cancels: list[str] = []
+        self.reads = 0
         self.release = asyncio.Event()
         self.refuse_cancels = False
         self.silent = False
@@ -106,6 +107,7 @@ class ScriptedVenue:
 
     async def read(self, account: Account, after: int | None) -> Evidence:
         """Return all that happened after a cursor."""
+        self.reads += 1
         if self.silent:
             raise NoAnswer("silent")
         return self._since(account, after or 0)
