@@ -33,6 +33,11 @@ class Event(Struct, kw_only=True, frozen=True, rename="camel", tag_field="type")
     seq: Seq
     venue_timestamp: Millis | UnsetType = UNSET
 
+    @property
+    def type(self) -> str:
+        """What kind of event it is, as on the wire: `order_submitted`, `balance_update`, …"""
+        return str(self.__struct_config__.tag)
+
 
 class OrderSubmitted(Event, kw_only=True, frozen=True, tag="order_submitted"):
     """The venue has the order: exactly one an order."""

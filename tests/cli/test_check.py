@@ -7,7 +7,7 @@ from contextlib import closing
 
 import pytest
 
-from oddswire.client import Client
+from oddswire.client import Client, Cursor
 from oddswire.errors import OperatorError
 from oddswire.store import sqlite_file
 from oddswire.testing.gateway import RunningGateway
@@ -85,12 +85,13 @@ async def test_a_database_that_breaks_while_it_is_read(cli: Cli, gateway: Runnin
 
 
 async def test_paper_money_is_told_by_the_running_gateway(cli: Cli, gateway: RunningGateway) -> None:
-    async with Client(gateway.base_url, gateway.app_id) as client:
+    async with Client(base_url=gateway.base_url, app_id=gateway.app_id) as client:
         await client.sign_in("alice", api_key=gateway.api_key)
         before = await client.balances()
 
         assert "250.50 more" in (await cli("paper", "deposit", "alice", "250.50")).out
-        async for told in client.events(before.seq, before.epoch):
+        client.cursor = Cursor(before.seq, before.epoch)
+        async for told in client.events():
             assert (told.seq, getattr(told, "trading_balance_cents", None)) == (before.seq + 1, 125_050)
             break
         assert "1.00 less" in (await cli("paper", "deposit", "alice", "1", "--withdraw")).out
@@ -99,7 +100,7 @@ async def test_paper_money_is_told_by_the_running_gateway(cli: Cli, gateway: Run
 async def test_a_market_is_paused_resumed_and_resolved(cli: Cli, gateway: RunningGateway) -> None:
     await buy(cli)
     assert (await cli("paper", "pause", "fed-cut-dec")).code == 0
-    async with Client(gateway.base_url, gateway.app_id) as client:
+    async with Client(base_url=gateway.base_url, app_id=gateway.app_id) as client:
         await client.sign_in("alice", api_key=gateway.api_key)
         markets = {market.market_id: market.status for market in (await client.markets()).data}
         assert markets["fed-cut-dec"] == "paused"
@@ -107,7 +108,8 @@ async def test_a_market_is_paused_resumed_and_resolved(cli: Cli, gateway: Runnin
 
         assert (await cli("paper", "resume", "fed-cut-dec")).code == 0
         assert "yes won" in (await cli("paper", "resolve", "fed-cut-dec", "yes")).out
-        async for told in client.events(state.seq, state.epoch):
+        client.cursor = Cursor(state.seq, state.epoch)
+        async for told in client.events():
             if getattr(told, "payout_cents", None) == 1_000:
                 break
     assert (await cli("check")).code == 0

@@ -4,10 +4,9 @@ import io
 
 from rich.console import Console
 
-from oddswire.cli.board import Board
 from oddswire.cli.screen import Screen
 from oddswire.cli.telling import event_line
-from oddswire.client import Client, Reset
+from oddswire.client import Client, Cursor
 from oddswire.events import UserEvent, decode
 from oddswire.testing.gateway import RunningGateway
 from tests.cli.conftest import Cli
@@ -34,40 +33,19 @@ def balance(seq: int, cents: int) -> UserEvent:
     )
 
 
-def test_a_row_takes_only_what_is_newer() -> None:
-    board = Board()
-    for event in (balance(5, 500), balance(4, 400)):
-        assert board.take(event)
-    assert board.balances["paper"].trading == 500
-
-
-def test_an_order_comes_and_goes() -> None:
-    board = Board()
-    board.take(submitted(1))
-    board.take(step(2, "partially_filled", "partially_filled", 4_000_000))
-    assert (board.orders["ord_1"].status, board.orders["ord_1"].filled) == ("partially_filled", "4000000")
-    board.take(step(3, "filled", "filled", 10_000_000))
-    assert board.orders == {}
-
-
-def test_what_an_event_does_not_tell_takes_another_read() -> None:
-    board = Board()
-    assert not board.take(step(1, "unconfirmed", "unconfirmed"))
-    assert not board.take(Reset("expired", 9, "E"))
-    assert board.take(step(2, "canceled", "canceled"))
-
-
 async def test_the_picture_of_a_real_user(cli: Cli, gateway: RunningGateway) -> None:
-    async with Client(gateway.base_url, gateway.app_id) as client:
+    async with Client(base_url=gateway.base_url, app_id=gateway.app_id) as client:
         await client.sign_in("alice", api_key=gateway.api_key)
         terms = {"venue": "paper", "market_id": "fed-cut-dec", "outcome_id": "yes", "size": 10}
-        await client.place_order(side="buy", price="0.99", **terms)  # type: ignore[arg-type]
-        await client.place_order(side="buy", price="0.01", **terms)  # type: ignore[arg-type]
-        screen = Screen("demo")
-        await screen.board.read(client)
-        async for told in client.events(0, screen.board.epoch, on_line=screen.on_line):
-            screen.board.take(told)
-            if told.seq == screen.board.since:
+        await client.orders.place(side="buy", price="0.99", **terms)  # type: ignore[arg-type]
+        await client.orders.place(side="buy", price="0.01", **terms)  # type: ignore[arg-type]
+        screen = Screen("demo", await client.snapshot())
+        head = screen.state.cursor
+        client.cursor = Cursor(0, head.epoch)
+        async for told in client.events():
+            screen.last.append(told)
+            assert screen.state.apply(told)
+            if told.seq == head.seq:
                 break
 
     console = Console(file=io.StringIO(), width=140)

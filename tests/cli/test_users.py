@@ -23,7 +23,7 @@ async def test_token_prints_the_token_and_nothing_else(cli: Cli, gateway: Runnin
     done = await cli("token", "alice")
 
     assert (done.code, done.err) == (0, "")
-    async with Client(gateway.base_url, gateway.app_id, done.out.strip()) as client:
+    async with Client(base_url=gateway.base_url, app_id=gateway.app_id, access_token=done.out.strip()) as client:
         assert (await client.balances()).balances[0].trading_balance_cents == 100_000
 
 
@@ -122,11 +122,11 @@ async def test_something_else_that_answers(cli: Cli, gateway: RunningGateway) ->
 
 async def test_watch_prints_an_event_a_line_as_json_and_ends_clean(gateway: RunningGateway) -> None:
     async with (
-        Client(gateway.base_url, gateway.app_id) as client,
+        Client(base_url=gateway.base_url, app_id=gateway.app_id) as client,
         started("watch", "--user", "alice", "--json", "--since", "0", *await beginning(client)) as watching,
     ):
         await line_with(watching, '"deposit"')
-        order = await client.place_order(
+        order = await client.orders.place(
             venue="paper", market_id="fed-cut-dec", outcome_id="yes", side="buy", price="0.5", size=10
         )
         said = await line_with(watching, '"order_placed"')
@@ -154,7 +154,7 @@ async def test_watch_says_when_events_are_missing(gateway: RunningGateway) -> No
 
 async def test_watch_in_a_pipe_prints_plain_lines(gateway: RunningGateway) -> None:
     async with (
-        Client(gateway.base_url, gateway.app_id) as client,
+        Client(base_url=gateway.base_url, app_id=gateway.app_id) as client,
         started("watch", "--user", "alice", "--since", "0", *await beginning(client)) as watching,
     ):
         (said,) = await line_with(watching, "balance_update", "1,000.00", "deposit")
@@ -163,7 +163,7 @@ async def test_watch_in_a_pipe_prints_plain_lines(gateway: RunningGateway) -> No
 
 async def test_watch_ends_with_a_line_when_the_user_is_signed_out(gateway: RunningGateway) -> None:
     token = (await gateway.sign_in("alice")).access_token
-    async with Client(gateway.base_url, gateway.app_id, token) as client:
+    async with Client(base_url=gateway.base_url, app_id=gateway.app_id, access_token=token) as client:
         epoch = (await client.balances()).epoch
     async with (
         gateway.http(token) as http,

@@ -1,14 +1,18 @@
 """The client's calls, against a running gateway."""
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 import structlog
 
-from oddswire.client import Client, ServerRefused, ServerUnreachable, Stopped
+from oddswire.client import Client, Cursor, ServerRefused, ServerUnreachable, Stopped
+from oddswire.client.stream import EventStream
 from oddswire.testing.gateway import RunningGateway, running_gateway
 
 
@@ -22,35 +26,36 @@ async def gateway(tmp_path: Path) -> AsyncIterator[RunningGateway]:
 
 @pytest.fixture
 async def alice(gateway: RunningGateway) -> AsyncIterator[Client]:
-    async with Client(gateway.base_url + "/", gateway.app_id) as client:
+    async with Client(base_url=gateway.base_url + "/", app_id=gateway.app_id) as client:
         await client.sign_in("alice", api_key=gateway.api_key)
         yield client
 
 
 async def buy(client: Client, price: Decimal | int | str = "0.5", size: Decimal | int | str = 10) -> str:
     terms = {"venue": "paper", "market_id": "fed-cut-dec", "outcome_id": "yes"}
-    return (await client.place_order(side="buy", price=price, size=size, **terms)).order_id  # type: ignore[arg-type]
+    return (await client.orders.place(side="buy", price=price, size=size, **terms)).order_id  # type: ignore[arg-type]
 
 
 async def test_an_order_and_what_it_leaves_behind(alice: Client) -> None:
     order_id = await buy(alice, Decimal("0.5000"), Decimal("1E+1"))
 
-    (order,) = (await alice.orders(status="open")).data
+    (order,) = (await alice.orders.list(status="open")).data
     assert (order.order_id, order.price, order.size) == (order_id, Decimal("0.5"), Decimal(10))
     (balance,) = (await alice.balances()).balances
     assert (balance.trading_balance_cents, balance.wallet_balance_cents) == (99_500, 100_000)
     assert (await alice.holdings()).holdings == []
-    assert (await alice.cancel_order(order_id)).order_id == order_id
+    assert (await alice.orders.cancel(order_id)).order_id == order_id
 
 
 async def test_the_events_are_those_of_the_pages(alice: Client) -> None:
     await buy(alice)
     state = await alice.balances()
-    page = await alice.event_page(0, state.epoch)
+    page = await alice.event_page(Cursor(0, state.epoch))
     assert (page.seq, page.head, page.has_more) == (state.seq, state.seq, False)
 
     seen = []
-    async for told in alice.events(0, state.epoch):
+    alice.cursor = Cursor(0, state.epoch)
+    async for told in alice.events():
         seen.append(told.seq)
         if told.seq == state.seq:
             break
@@ -70,39 +75,112 @@ async def test_a_refusal_says_where_and_what_to_do(alice: Client) -> None:
 
 
 async def test_an_expired_token_is_renewed_once_for_all(gateway: RunningGateway, alice: Client) -> None:
-    good = alice.refresh_token
-    alice.access_token = "not.a.token"
-    await alice.balances()
-    assert alice.access_token != "not.a.token"
-    assert alice.refresh_token == good
+    refresh_token = alice.stored_refresh_token
+    async with Client(
+        base_url=gateway.base_url,
+        app_id=gateway.app_id,
+        access_token="not.a.token",
+        refresh_token=refresh_token,
+    ) as again:
+        await asyncio.gather(*(again.balances() for _ in range(5)))
+        assert again.access_token != "not.a.token"
+        assert again.stored_refresh_token == refresh_token
+        before = again.access_token
+        assert await again.refresh_token() == again.access_token != before
 
 
 async def test_without_a_way_to_renew_the_refusal_is_told(gateway: RunningGateway) -> None:
-    async with Client(gateway.base_url, gateway.app_id, "not.a.token") as client:
+    async with Client(base_url=gateway.base_url, app_id=gateway.app_id, access_token="not.a.token") as client:
         with pytest.raises(ServerRefused, match="token_invalid"):
             await client.balances()
-    async with Client(gateway.base_url, gateway.app_id, None, "no-refresh-token") as client:
+    async with Client(base_url=gateway.base_url, app_id=gateway.app_id, refresh_token="none") as client:
         with pytest.raises(Stopped, match="refresh_token_invalid"):
             await client.balances()
-    async with Client(gateway.base_url, gateway.app_id) as client:
+    async with Client(base_url=gateway.base_url, app_id=gateway.app_id) as client:
         with pytest.raises(Stopped):
             await client.balances()
 
 
 async def test_a_session_that_is_revoked_stops_the_stream(gateway: RunningGateway, alice: Client) -> None:
     state = await alice.balances()
-    stream = alice.events(0, state.epoch)
+    alice.cursor = Cursor(0, state.epoch)
+    stream = alice.events()
     assert (await anext(stream)).seq == 1
     async with gateway.http(alice.access_token) as http:
         assert (await http.post("/auth/sign-out")).is_success
-    with pytest.raises(Stopped):
-        await anext(stream)
+    with pytest.raises(Stopped, match="session_revoked"):
+        await asyncio.wait_for(_end_of(stream), 10)
+
+
+async def _end_of(stream: EventStream) -> None:
+    async for _ in stream:
+        pass
+
+
+async def test_a_place_without_an_answer_is_made_again_and_places_one_order(
+    gateway: RunningGateway, alice: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = httpx.AsyncClient.request
+    lost: list[httpx.Response] = []
+
+    async def loses_the_first_answer(self: httpx.AsyncClient, *asked: Any, **more: Any) -> httpx.Response:
+        answer = await real(self, *asked, **more)
+        if asked[1] == "/trading/orders" and not lost:
+            lost.append(answer)
+            raise httpx.ReadError("the line broke")
+        return answer
+
+    monkeypatch.setattr(httpx.AsyncClient, "request", loses_the_first_answer)
+    order_id = await buy(alice)
+    assert lost[0].json()["orderId"] == order_id
+    assert [order.order_id for order in (await alice.orders.list()).data] == [order_id]
+
+
+async def test_a_snapshot_goes_on_by_events_without_a_gap(alice: Client) -> None:
+    resting = await buy(alice, "0.01")
+    state = await alice.snapshot()
+    assert list(state.orders) == [resting]
+    await buy(alice, "0.99")
+    await alice.orders.cancel(resting)
+    async for event in alice.events():
+        assert state.apply(event)
+        if event.type == "order_event" and event.order_id == resting:  # type: ignore[union-attr]
+            break
+    again = await alice.snapshot()
+    while state.cursor.seq < again.cursor.seq:
+        assert state.apply(await anext(alice.events()))
+    assert (state.balances, state.holdings, state.orders) == (again.balances, again.holdings, {})
+    assert alice.cursor is not None
+    assert alice.cursor.seq == again.cursor.seq - 1, "the last one handed out is done once the next is asked for"
+
+
+async def test_after_a_break_the_next_event_follows_and_a_saved_cursor_repeats_the_last(
+    gateway: RunningGateway, alice: Client
+) -> None:
+    await buy(alice)
+    alice.cursor = Cursor(0, (await alice.balances()).epoch)
+    assert [(await anext(alice.events())).seq for _ in range(2)] == [1, 2]
+    saved = alice.cursor
+    assert (await anext(alice.events())).seq == 3
+    async with Client(
+        base_url=gateway.base_url, app_id=gateway.app_id, access_token=alice.access_token, cursor=saved
+    ) as again:
+        assert (await anext(again.events())).seq == 2
+
+
+async def test_two_tasks_cannot_share_a_stream(alice: Client) -> None:
+    waiting = asyncio.create_task(anext(alice.events()))
+    await asyncio.sleep(0)
+    with pytest.raises(RuntimeError, match="one task"):
+        await anext(alice.events())
+    await buy(alice)
+    assert (await waiting).type == "order_submitted"
 
 
 async def test_nobody_there(gateway: RunningGateway) -> None:
-    async with Client("http://127.0.0.1:9", "shop") as client:
+    async with Client(base_url="http://127.0.0.1:9", app_id="shop", retry_seconds=0) as client:
         with pytest.raises(ServerUnreachable, match=r"127\.0\.0\.1:9"):
             await client.markets()
-    async with Client("not a url", "shop") as client:
+    async with Client(base_url="not a url", app_id="shop", retry_seconds=0) as client:
         with pytest.raises(ServerUnreachable):
             await client.markets()

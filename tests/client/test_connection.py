@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -13,8 +13,9 @@ import pytest
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.http11 import Request, Response
 
-from oddswire.client import Line, Reset, ServerUnreachable, Stopped, Told, connection
-from oddswire.client.connection import events
+from oddswire.client import Cursor, Line, Reset, ServerUnreachable, Stopped, Told, connection
+from oddswire.client.connection import Gateway as AnyGateway
+from oddswire.client.connection import OnLine, arrivals, unheard
 from oddswire.errors import OddswireError
 from oddswire.events import BalanceUpdate
 
@@ -105,6 +106,16 @@ def says(*frames: str, close: int | None = None, reason: str = "") -> Act:
             await socket.close(close, reason)
 
     return act
+
+
+async def events(
+    gateway: AnyGateway, since: int | None, epoch: str | None, on_line: OnLine = unheard
+) -> AsyncGenerator[Told, None]:
+    cursor = None if since is None or epoch is None else Cursor(since, epoch)
+    async with aclosing(arrivals(gateway, cursor, on_line)) as found:
+        async for arrival in found:
+            if arrival.told is not None:
+                yield arrival.told
 
 
 async def take(count: int, told: Any) -> list[Told]:

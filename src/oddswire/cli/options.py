@@ -64,7 +64,8 @@ async def signed_in(url: str, app: str, api_key: str, user: str | None, token: s
 
     if user is None and token is None:
         raise usage("Whose? Give --user NAME, or a token in ODDSWIRE_TOKEN (`oddswire token NAME` prints one).")
-    async with Client(url, app, access_token=None if token is None or user is not None else secret(token)) as client:
+    given = None if token is None or user is not None else secret(token)
+    async with Client(base_url=url, app_id=app, access_token=given, retry_seconds=0) as client:
         if user is not None:
             await client.sign_in(user, api_key=secret(api_key), label="oddswire command line")
         yield client

@@ -48,7 +48,7 @@ def place(
 
     async def work() -> "bodies.Order":
         async with options.signed_in(url, app, api_key, user, token) as client:
-            return await client.place_order(
+            return await client.orders.place(
                 venue=venue,
                 market_id=market,
                 outcome_id=outcome,
@@ -81,7 +81,7 @@ def cancel(
 
     async def work() -> "bodies.Order":
         async with options.signed_in(url, app, api_key, user, token) as client:
-            return await client.cancel_order(order_id)
+            return await client.orders.cancel(order_id)
 
     _show(asyncio.run(work()), as_json)
 

@@ -15,7 +15,7 @@ from oddswire.cli import output
 from oddswire.cli.check import findings_of
 from oddswire.cli.interrupts import until_interrupted
 from oddswire.cli.traders import ACTS, PAUSE_SECONDS, VENUE, Stage, Trader
-from oddswire.client import Client
+from oddswire.client import Client, Cursor
 from oddswire.server import logs
 from oddswire.testing.gateway import RunningGateway, running_gateway
 from oddswire.wire import bodies
@@ -41,9 +41,10 @@ async def perform(seconds: float | None) -> bool:
 @asynccontextmanager
 async def _trader(gateway: RunningGateway, name: str, colour: str) -> AsyncIterator[Trader]:
     """Yield a user who is signed in and listens, from the first event there ever was."""
-    async with Client(gateway.base_url, gateway.app_id) as client:
+    async with Client(base_url=gateway.base_url, app_id=gateway.app_id) as client:
         await client.sign_in(name, api_key=gateway.api_key, label="oddswire demo")
-        trader = Trader(name, colour, client, epoch=(await client.balances()).epoch)
+        client.cursor = Cursor(0, (await client.balances()).epoch)
+        trader = Trader(name, colour, client)
         await trader.arrive()
         try:
             yield trader

@@ -14,25 +14,12 @@ KIND_COLOURS: Final = {
     **{"order_submitted": "bold cyan", "balance_update": "green", "order_event": "magenta"},
     **{"holding_update": "blue", "market_settled": "bold yellow", "reset": "bold red"},
 }
-_KINDS: Final = {
-    OrderSubmitted: "order_submitted",
-    BalanceUpdate: "balance_update",
-    OrderEvent: "order_event",
-    HoldingUpdate: "holding_update",
-    MarketSettled: "market_settled",
-    Reset: "reset",
-}
 
 
 def clock(timestamp: int) -> str:
     """Return Unix epoch ms as the local time of day, with milliseconds."""
     at = datetime.fromtimestamp(timestamp // 1000).astimezone()
     return f"{at:%H:%M:%S}.{timestamp % 1000:03d}"
-
-
-def kind(told: Told) -> str:
-    """Return its type as it is on the wire."""
-    return _KINDS[type(told)]
 
 
 def event_line(told: Told, user: str | None = None, colour: str = "bold") -> Text:
@@ -42,7 +29,7 @@ def event_line(told: Told, user: str | None = None, colour: str = "bold") -> Tex
     if user is not None:
         line.append(f"{user:<6} ", colour)
     line.append(f"{told.seq:>5}  ", "dim")
-    line.append(f"{kind(told):<16} ", KIND_COLOURS[kind(told)])
+    line.append(f"{told.type:<16} ", KIND_COLOURS[told.type])
     return line.append_text(what(told))
 
 

@@ -28,6 +28,6 @@ async def _token(user: str, url: str, app: str, api_key: str, as_json: bool) -> 
     # only the commands that talk to a gateway wait for the HTTP library
     from oddswire.client import Client
 
-    async with Client(url, app) as client:
+    async with Client(base_url=url, app_id=app, retry_seconds=0) as client:
         signed = await client.sign_in(user, api_key=api_key, label="oddswire command line")
     output.line(output.as_json(signed) if as_json else signed.access_token)

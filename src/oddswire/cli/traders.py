@@ -29,7 +29,6 @@ class Trader:
     client: Client
     told: Counter[str] = field(default_factory=Counter)
     seq: int = 0
-    epoch: str | None = None
     faults: list[str] = field(default_factory=list)
     _listening: "asyncio.Task[None] | None" = None
     _moved: asyncio.Event = field(default_factory=asyncio.Event)
@@ -59,12 +58,13 @@ class Trader:
             if line == "level":
                 level.set()
 
-        async with aclosing(self.client.events(self.seq, self.epoch, on_line=on_line)) as events:
+        self.client.on_line = on_line
+        async with aclosing(self.client.events()) as events:
             async for told in events:
                 if isinstance(told, Reset) or told.seq != self.seq + 1:
                     self.faults.append(f"{self.name}: event {told.seq} came after {self.seq}")
                 self.seq = told.seq
-                self.told[telling.kind(told)] += 1
+                self.told[told.type] += 1
                 output.show(telling.event_line(told, self.name, self.colour))
                 self._moved.set()
 
@@ -84,7 +84,7 @@ class Trader:
     ) -> bodies.Order | None:
         """Place an order in a market's first outcome; a refusal is a line like any other."""
         try:
-            return await self.client.place_order(
+            return await self.client.orders.place(
                 venue=VENUE,
                 market_id=market.market_id,
                 outcome_id=market.outcomes[0].outcome_id,
@@ -148,7 +148,7 @@ async def _change_of_mind(stage: Stage) -> None:
         return
     await asyncio.sleep(PAUSE_SECONDS)
     _says("she cancels: it comes back")
-    await stage.alice.client.cancel_order(order.order_id)
+    await stage.alice.client.orders.cancel(order.order_id)
 
 
 async def _behind_her_back(stage: Stage) -> None:

@@ -8,6 +8,7 @@ import typer
 
 from oddswire.cli import options, output
 from oddswire.cli.faults import usage
+from oddswire.wire.cursor import Cursor
 
 if TYPE_CHECKING:
     from oddswire.client import Client
@@ -39,19 +40,21 @@ def watch(
 
     async def work() -> None:
         async with options.signed_in(url, app, api_key, user, token) as client:
-            await _watch(client, since, epoch, as_json)
+            if since is not None and epoch is not None:
+                client.cursor = Cursor(since, epoch)
+            await _watch(client, as_json)
 
     asyncio.run(until_interrupted(work()))
 
 
-async def _watch(client: "Client", since: int | None, epoch: str | None, as_json: bool) -> None:
+async def _watch(client: "Client", as_json: bool) -> None:
     # as above
     from oddswire.cli import screen, telling
 
     if not as_json and sys.stdout.isatty():
-        await screen.show(client, since, epoch)
+        await screen.show(client)
         return
-    async for told in client.events(since, epoch):
+    async for told in client.events():
         if as_json:
             output.line(telling.as_json(told))
         else:

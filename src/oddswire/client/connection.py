@@ -19,22 +19,37 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketExce
 from oddswire.client.errors import ServerRefused, ServerUnreachable, Stopped
 from oddswire.events import UserEvent, decode
 from oddswire.wire import bodies
-from oddswire.wire.client_session import Broken, ClientSession, Heard, Level, ReadAgain, SignedIn
+from oddswire.wire.client_session import Broken, ClientSession, Heard, Level, ReadAgain, SignedIn, backoff_ms
 from oddswire.wire.client_session import Told as Frame
 from oddswire.wire.codes import Action, read_reason
+from oddswire.wire.cursor import Cursor
 from oddswire.wire.frames import Error, ResetReason, TokenExpiring
 
 
 class Reset(NamedTuple):
-    """Events are missing here: read the state over REST. What follows comes after `seq` of `epoch`."""
+    """Events are missing here: read the state again. What follows comes after `seq` of `epoch`."""
 
     reason: ResetReason
     seq: int
     epoch: str
 
+    @property
+    def type(self) -> Literal["reset"]:
+        """What it is, beside the types of events."""
+        return "reset"
+
 
 Told = UserEvent | Reset
 """What a stream yields."""
+
+
+class Arrival(NamedTuple):
+    """What was told, None where only a place was; `cursor` is where the stream then stands."""
+
+    told: Told | None
+    cursor: Cursor
+
+
 Line = Literal["connecting", "catching_up", "level", "waiting"]
 """How a connection is doing; `level` once everything that had happened has been seen."""
 OnLine = Callable[[Line], None]
@@ -59,11 +74,14 @@ class Gateway(Protocol):
         ...
 
 
-async def events(
-    gateway: Gateway, since: int | None, epoch: str | None, on_line: OnLine = unheard
-) -> AsyncGenerator[Told, None]:
-    """Yield events for ever; see `Client.events`."""
-    thread = _Thread(gateway, ClientSession(since, epoch), on_line)
+async def arrivals(gateway: Gateway, cursor: Cursor | None, on_line: OnLine = unheard) -> AsyncGenerator[Arrival, None]:
+    """Yield what arrives after `cursor`, or from now on, for ever.
+
+    Raises:
+        Stopped: the gateway told us to go, or no token can be had any more.
+    """
+    session = ClientSession() if cursor is None else ClientSession(cursor.seq, cursor.epoch)
+    thread = _Thread(gateway, session, on_line)
     while True:
         async with aclosing(thread.listen()) as heard:
             async for told in heard:
@@ -93,7 +111,7 @@ class _Thread:
     ended: _Ended = field(default_factory=_Ended)
     error: Error | None = None
 
-    async def listen(self) -> AsyncGenerator[Told, None]:
+    async def listen(self) -> AsyncGenerator[Arrival, None]:
         """Connect, and yield what is told until the connection ends."""
         self.ended, self.error = _Ended(), None
         self.on_line("connecting")
@@ -146,20 +164,25 @@ class _Thread:
             proxy=None,
         )
 
-    async def _frames(self, socket: ClientConnection) -> AsyncGenerator[Told, None]:
+    async def _frames(self, socket: ClientConnection) -> AsyncGenerator[Arrival, None]:
+        renewal: asyncio.Task[None] | None = None
         try:
             while True:
                 for heard in await self._receive(socket):
                     if isinstance(heard, Broken):
                         await socket.close(_GOING_AWAY)
                         return
-                    if isinstance(heard, TokenExpiring):
-                        await self._renew(socket)
+                    if isinstance(heard, TokenExpiring) and (renewal is None or renewal.done()):
+                        renewal = asyncio.create_task(self._renew(socket))
                     told = self._meaning(heard)
-                    if told is not None:
-                        yield told
+                    if told is not None or isinstance(heard, SignedIn):
+                        yield Arrival(told, Cursor(self.session.cursor or 0, self.session.epoch or ""))
         except ConnectionClosed:
             return
+        finally:
+            if renewal is not None:
+                renewal.cancel()
+                await asyncio.gather(renewal, return_exceptions=True)
 
     async def _receive(self, socket: ClientConnection) -> list[Heard]:
         try:
@@ -185,12 +208,19 @@ class _Thread:
         return None
 
     async def _renew(self, socket: ClientConnection) -> None:
-        """Bring a new token before this one ends; where none can be had now, the close that follows says so."""
-        try:
-            self.token = await self.gateway.refresh(self.token)
-        except (Stopped, ServerRefused, ServerUnreachable):
-            return
-        await socket.send(self.session.authenticate(self.token), text=True)
+        """Bring a new token before this one ends, while events go on; where none can be had, the close says so."""
+        failures = 0
+        while True:
+            try:
+                self.token = await self.gateway.refresh(self.token)
+                await socket.send(self.session.authenticate(self.token), text=True)
+            except (Stopped, ConnectionClosed):
+                return
+            except (ServerRefused, ServerUnreachable):
+                await _wait(backoff_ms(failures, random.random()) / 1000)  # noqa: S311
+                failures += 1
+            else:
+                return
 
     # ---- how it ended
 

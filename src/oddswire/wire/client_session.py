@@ -30,6 +30,11 @@ FIRST_DELAY_MS = 500
 LONGEST_DELAY_MS = 30_000
 
 
+def backoff_ms(failures: int, chance: float) -> int:
+    """Return how long to wait after that many failures: full jitter under a ceiling that doubles."""
+    return int(chance * min(LONGEST_DELAY_MS, FIRST_DELAY_MS << min(failures, 10)))
+
+
 class Told(NamedTuple):
     """An event of the stream: `text` is its frame, to be read with `oddswire.events.decode`."""
 
@@ -166,10 +171,10 @@ class ClientSession:
         return Next(action, delay)
 
     def _delay(self, action: Action, chance: float) -> int:
-        """Full jitter under a ceiling that doubles; what need not wait goes at once the first time."""
+        """Back off; what need not wait goes at once the first time."""
         if action is Action.STOP or (action is not Action.BACK_OFF and self._failures == 0):
             return 0
-        return int(chance * min(LONGEST_DELAY_MS, FIRST_DELAY_MS << min(self._failures, 10)))
+        return backoff_ms(self._failures, chance)
 
     # ---- frames
 
