@@ -315,7 +315,7 @@ def test_a_commit_that_fails_to_be_written_ends_the_process_without_an_answer(pa
     ended = no_room(path, "at commit")
     assert ended.returncode == 70, ended
     assert ended.stdout == ""
-    assert "the database failed while committing: disk I/O error" in ended.stderr
+    assert "the database failed: disk I/O error" in ended.stderr
     assert len(ended.stderr.splitlines()) == 1
     stored = apps(path)
     assert "before" in stored

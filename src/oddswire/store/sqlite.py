@@ -21,6 +21,7 @@ from oddswire.store.base import Bell, Tx
 from oddswire.store.migrate import bring_up_to_date
 from oddswire.store.queries import CORE, Schema, Statements, all_statements
 from oddswire.store.sqlite_batch import SqliteTx, Unit, as_told, commit
+from oddswire.store.sqlite_whereabouts import Whereabouts
 
 __all__ = ["CORE", "Schema", "SqliteStore", "share_the_interpreter"]
 
@@ -32,7 +33,9 @@ WAITING = 10_000
 """How many units may wait for the writer; more are refused rather than queued."""
 READERS = 2
 FOREIGN_SECONDS = 0.2
-"""How often an idle writer looks for commits of other processes."""
+"""How often an idle writer looks for commits of other processes, and whether its file is still there."""
+FATAL_EXIT = 70
+"""The exit code of a process that must not go on with its database."""
 
 
 def share_the_interpreter() -> None:
@@ -41,10 +44,10 @@ def share_the_interpreter() -> None:
 
 
 def end_the_process(reason: str) -> NoReturn:
-    """Leave at once: whether the last commit is on disk is not known, and only a fresh start can tell."""
-    sys.stderr.write(f"oddswire: the database failed while committing: {reason}. Start again.\n")
+    """Leave at once: whether the last commits are on disk is not known, and only a fresh start can tell."""
+    sys.stderr.write(f"oddswire: the database failed: {reason}. See to it, then start again.\n")
     sys.stderr.flush()
-    os._exit(70)
+    os._exit(FATAL_EXIT)
 
 
 class SqliteStore:
@@ -56,6 +59,7 @@ class SqliteStore:
         history_id: str,
         writer: sqlite3.Connection,
         statements: Statements,
+        whereabouts: Whereabouts,
         held: IO[str] | None,
         fatal: Callable[[str], None],
     ) -> None:
@@ -63,6 +67,7 @@ class SqliteStore:
         self._history_id = history_id
         self._writer = writer
         self._statements = statements
+        self._whereabouts = whereabouts
         self._held = held
         self._fatal = fatal
         self._loop = asyncio.get_running_loop()
@@ -92,7 +97,8 @@ class SqliteStore:
         """Open (or make) a database and bring its tables up to date; waits for the disk without leaving the loop.
 
         `exclusive` is for the process that serves it: a second one is refused. `fatal` is called, on the writer
-        thread, when it is not known whether a commit is on disk; nobody who waits is answered any more.
+        thread, when it is not known whether a commit is on disk, or when the file was deleted or replaced under its
+        name; nobody who waits is answered any more, and nobody is answered whose commit went into a file that is gone.
 
         Raises:
             OperatorError: `database_locked`, `database_foreign`, `database_newer` or `database_unusable`.
@@ -102,6 +108,7 @@ class SqliteStore:
         try:
             writer = sqlite_file.connect(path)
             try:
+                whereabouts = Whereabouts(path, None if held is None else Path(held.name))
                 history_id = bring_up_to_date(writer, path, schemas)
             except BaseException:
                 writer.close()
@@ -110,7 +117,7 @@ class SqliteStore:
             if held is not None:
                 held.close()
             raise
-        return cls(path, history_id, writer, statements, held, fatal)
+        return cls(path, history_id, writer, statements, whereabouts, held, fatal)
 
     @property
     def history_id(self) -> str:
@@ -203,8 +210,7 @@ class SqliteStore:
         try:
             version = self._data_version(0)
             while (batch := self._next_batch()) is not None:
-                if batch:
-                    self._write(batch)
+                self._write(batch)
                 before, version = version, self._data_version(version)
                 if version != before:
                     self._on_loop(self._tell_foreign_write)
@@ -230,10 +236,13 @@ class SqliteStore:
         return batch or None
 
     def _write(self, batch: list[Unit[Any]]) -> None:
-        if commit(self._writer, self._statements, batch):
+        if batch and commit(self._writer, self._statements, batch):
             self.batches += 1
             self.units += len(batch)
-        self._on_loop(self._tell, batch)
+        # after the commit and before any answer: nobody is told of what went into a file that is gone
+        self._whereabouts.check()
+        if batch:
+            self._on_loop(self._tell, batch)
 
     def _data_version(self, before: int) -> int:
         # asked on the connection that writes, so that our own commits do not count

@@ -11,6 +11,7 @@ from typing import IO
 
 from oddswire.errors import OperatorError
 from oddswire.ids import new_history_id
+from oddswire.store.sqlite_whereabouts import must_have_one_name
 
 APPLICATION_ID = 0x0DD5_3123
 """What marks a SQLite file as ours."""
@@ -35,6 +36,8 @@ def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
     if not read_only:
         _make(path)
         _must_be_writable(path)
+        # a reader belongs to a store that is open: a link made since must not stop it
+        must_have_one_name(path)
     try:
         connection = _open(path)
         try:
@@ -135,6 +138,8 @@ def backup(path: Path, to: Path, progress: Progress | None = None) -> None:
     """
     if to.exists():
         raise OperatorError("database_unusable", f"{to} exists; a backup is never written over something.")
+    if path.is_file():
+        must_have_one_name(path)
     with _copied(path, to, progress) as part:
         _rename(part, to)
 
