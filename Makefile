@@ -41,6 +41,7 @@ docs: .venv/.ok  ## build the documentation into site/
 
 lock: .venv/.ok
 	@$(BIN)/uv export -q --no-emit-project --format requirements.txt --no-header -o requirements.lock
+	@$(BIN)/uv export -q --no-dev --no-emit-project --format requirements.txt --no-header -o deploy/requirements.lock
 
 clean:  ## remove .venv and everything built
 	rm -rf .venv site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
