@@ -235,7 +235,7 @@ async def serve(
     """
     if dev and not is_loopback(host):
         raise OperatorError("usage", f"--dev has a well-known API key: it serves this machine only, not {host}.")
-    raise_file_limit()
+    raise_file_limit(settings.max_connections_per_app)
     share_the_interpreter()
     async with AsyncExitStack() as stack:
         listener = stack.enter_context(listen(HostPort(host, port)))

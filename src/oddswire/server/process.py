@@ -16,6 +16,10 @@ from oddswire.errors import OperatorError
 from oddswire.server.websocket import listening_socket
 
 BACKLOG: Final = 2048
+OWN_FILES: Final = 64
+"""Files open that are no clients' sockets: the database and its readers, listeners, requests under way to venues."""
+FEW_FILES: Final = 1024
+"""Fewer open files than this are too few for any gateway but one that is tried out."""
 _logger = structlog.get_logger("oddswire.process")
 
 
@@ -91,14 +95,29 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def raise_file_limit() -> None:
-    """Allow as many open files, and so sockets, as the system lets us."""
+def raise_file_limit(connections: int) -> None:
+    """Allow as many open files, and so sockets, as the system lets us, and warn where that is little.
+
+    `connections` is how many sockets the settings promise; without any promise 1,024 files are enough to say nothing.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    limit = hard
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     except (ValueError, OSError) as fault:
         # some kernels name no limit and have one all the same
+        limit = soft
         _logger.warning("file_limit_not_raised", limit=soft, fault=str(fault))
+    wanted = max(FEW_FILES, connections + OWN_FILES)
+    if limit != resource.RLIM_INFINITY and limit < wanted:
+        _logger.warning(
+            "file_limit_low",
+            limit=limit,
+            wanted=wanted,
+            sockets=max(0, limit - OWN_FILES),
+            action=f"Raise the hard limit of open files to {wanted} or more: `ulimit -Hn`, LimitNOFILE= in a systemd "
+            "unit, --ulimit nofile= of a container.",
+        )
 
 
 @contextmanager

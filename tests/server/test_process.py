@@ -1,0 +1,98 @@
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+SERVE = "ulimit -n {limit} && exec {python} -m oddswire serve --dev --port 0 --admin 127.0.0.1:0 --drain 0"
+
+
+@asynccontextmanager
+async def served(folder: Path, limit: int, **settings: str) -> AsyncIterator[tuple[str, Path]]:
+    """Serve in a process that may open `limit` files; yield its URL and what it writes to standard error."""
+    own = {name: value for name, value in os.environ.items() if not name.startswith("ODDSWIRE_")}
+    told, logged = folder / "out", folder / "log"
+    with told.open("w") as out, logged.open("w") as err:
+        process = await asyncio.create_subprocess_exec(
+            *("bash", "-c", SERVE.format(limit=limit, python=sys.executable)),
+            stdout=out,
+            stderr=err,
+            cwd=folder,
+            env={**own, "ODDSWIRE_LOG_JSON": "true", **settings},
+        )
+    try:
+        async with asyncio.timeout(30):
+            while "ready" not in told.read_text():
+                assert process.returncode is None, logged.read_text()
+                await asyncio.sleep(0.05)
+        (url,) = [line.split()[1] for line in told.read_text().splitlines() if line.split()[:1] == ["REST"]]
+        yield url, logged
+    finally:
+        if process.returncode is None:
+            process.terminate()
+        await asyncio.wait_for(process.wait(), 20)
+
+
+def warnings(log: Path) -> list[dict[str, object]]:
+    found = [json.loads(line) for line in log.read_text().splitlines()]
+    return [event for event in found if event["event"] == "file_limit_low"]
+
+
+@pytest.mark.parametrize(
+    ("limit", "cap", "wanted"), [(1024, "0", None), (512, "0", 1024), (1024, "2000", 2064), (2064, "2000", None)]
+)
+async def test_too_few_open_files_are_told_at_start(tmp_path: Path, limit: int, cap: str, wanted: int | None) -> None:
+    async with served(tmp_path, limit, ODDSWIRE_MAX_CONNECTIONS_PER_APP=cap) as (_, log):
+        told = warnings(log)
+    if wanted is None:
+        assert told == []
+    else:
+        (event,) = told
+        assert (event["limit"], event["wanted"], event["sockets"]) == (limit, wanted, limit - 64)
+        assert (event["level"], event["logger"]) == ("warning", "oddswire.process")
+        assert f"{wanted} or more" in str(event["action"])
+
+
+async def test_a_process_out_of_files_goes_on_once_it_has_some_again(tmp_path: Path) -> None:
+    async with served(tmp_path, 64) as (url, log):
+        host, port = url.removeprefix("http://").split(":")
+        async with AsyncExitStack() as clients:
+            ends = []
+            for _ in range(100):
+                reader, writer = await asyncio.open_connection(host, int(port))
+                clients.callback(writer.close)
+                ends.append(asyncio.ensure_future(reader.read()))
+            # whom there is no file for is sent away at once, long before a client that says nothing is
+            gone, waiting = await asyncio.wait(ends, timeout=5, return_when=asyncio.FIRST_COMPLETED)
+            assert gone
+            assert waiting
+            for end in ends:
+                end.cancel()
+        async with httpx.AsyncClient(base_url=url, trust_env=False) as http, asyncio.timeout(20):
+            while not await answers(http):
+                await asyncio.sleep(0.1)
+            headers = {"x-app-id": "demo", "x-app-api-key": "demo-key"}
+            assert (await http.post("/auth/token", headers=headers, json={"userId": "ann"})).status_code == 201
+        for line in log.read_text().splitlines():
+            json.loads(line)
+
+
+async def answers(http: httpx.AsyncClient) -> bool:
+    try:
+        return (await http.get("/readyz")).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def test_the_limit_is_raised_to_what_the_system_lets_us() -> None:
+    script = "import resource; from oddswire.server.process import raise_file_limit; raise_file_limit(0)\n"
+    script += "print(resource.getrlimit(resource.RLIMIT_NOFILE))"
+    command = ["bash", "-c", f'ulimit -Sn 256 && ulimit -Hn 4000 && exec {sys.executable} -c "{script}"']
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
+    assert ended.stdout.strip() == "(4000, 4000)"
