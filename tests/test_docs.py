@@ -18,10 +18,11 @@ from oddswire.cli.root import root
 from oddswire.config import COMMAND_LINE, describe
 from oddswire.errors import CODES
 from oddswire.server import openapi
-from oddswire.server.admin import Details
+from oddswire.server.admin import Connections, Details, Kick, Kicked
 from oddswire.server.calls import RestParts
 from oddswire.server.rest import rest_app
 from oddswire.streams.delivery import Phase
+from oddswire.streams.roster import Presence
 from oddswire.testing.gateway import running_gateway
 from oddswire.wire import asyncapi, bodies
 from oddswire.wire.codes import CLOSE_CODES
@@ -241,6 +242,21 @@ async def test_every_metric_is_documented_and_no_other(tmp_path: Path) -> None:
     said = section("operate.md", "## Metrics")
     assert set(re.findall(r"^\| `(oddswire_\w+)` \| (\w+) \|", said, re.M)) == metrics
     assert missing(Details.__struct_encode_fields__, said) == []
+
+
+def test_what_the_operator_s_listener_tells_is_documented() -> None:
+    assert (
+        missing(
+            (*Presence.__struct_encode_fields__, *Connections.__struct_encode_fields__),
+            section("operate.md", "## Who is connected"),
+        )
+        == []
+    )
+    said = section("operate.md", "## Sign somebody out")
+    assert missing((*Kick.__struct_encode_fields__, *Kicked.__struct_encode_fields__), said) == []
+    (example,) = re.findall(r"```json\n(.*?)```", section("operate.md", "## Who is connected"), re.S)
+    decoded = msgspec.json.decode(example, type=Connections)
+    assert msgspec.to_builtins(decoded) == msgspec.json.decode(example)
 
 
 def test_every_documented_log_event_is_logged() -> None:

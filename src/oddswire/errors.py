@@ -44,6 +44,9 @@ CODES: dict[str, Code] = {
     "api_key_in_browser": Code(403, "API key in a browser", "Call this from your own backend, and replace the key."),
     "unknown_app": Code(403, "Unknown or inactive app", "Check the app's id; `oddswire app list` shows them."),
     "origin_not_allowed": Code(403, "Origin not allowed", "Add it with `oddswire app create --origin`."),
+    "operator_only": Code(
+        403, "For operators only", "Call it from a tool, not a page, by the address it listens on, such as 127.0.0.1."
+    ),
     # orders denied by us: nothing is stored and nothing is held
     "insufficient_funds": Code(422, "Not enough money", "Place a smaller order or deposit first."),
     "insufficient_holdings": Code(422, "Not enough contracts", "Sell at most what is `available`."),

@@ -3,7 +3,7 @@ import time
 import pytest
 
 from oddswire.auth.identity import Identity
-from oddswire.streams.roster import Caps, Roster, network_of
+from oddswire.streams.roster import Caps, Presence, Roster, network_of
 
 
 class Guest:
@@ -17,7 +17,7 @@ class Guest:
         self.frames: list[bytes] = []
         self._roster = roster
         self._leaves = leaves
-        roster.enter(self)
+        self.number = roster.enter(self)
         self.seated = roster.seat(self, user)
 
     def close(self, code: int, retry_after_ms: int | None = None, name: str | None = None) -> None:
@@ -27,6 +27,10 @@ class Guest:
 
     def tell(self, frame: bytes) -> None:
         self.frames.append(frame)
+
+    def presence(self) -> Presence:
+        user = self.identity.user_id if self.identity else None
+        return Presence(self.number, self.app_id, user, None, self.address, 0, "signed in", 1, 3, 2, 0)
 
 
 def open_roster(caps: Caps | None = None) -> Roster:
@@ -104,3 +108,21 @@ async def test_a_drain_with_other_nodes_spreads_its_closes() -> None:
     await roster.drain(0.2, alone=False)
     assert time.monotonic() - began >= 0.2
     assert all(guest.closes == [(4300, 0)] for guest in guests)
+
+
+async def test_who_is_there_is_told_in_pages_the_oldest_first() -> None:
+    roster = open_roster()
+    guests = [Guest(roster, user) for user in ("ann", "bob", "ann", None)]
+    guests[0].app_id = "b"
+    roster.leave(guests[1])
+
+    def numbers(app: str | None, user: str | None, after: int = 0, limit: int = 10) -> list[int]:
+        return [found.number for found in roster.page(app, user, after, limit)]
+
+    assert numbers(None, None) == [1, 3, 4]
+    assert numbers(None, None, limit=2) == [1, 3]
+    assert numbers(None, None, after=1) == [3, 4]
+    assert numbers("a", None) == [3, 4]
+    assert numbers(None, "ann") == [1, 3]
+    assert numbers("b", "ann", after=1) == []
+    assert Guest(roster).number == 5

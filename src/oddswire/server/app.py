@@ -95,7 +95,7 @@ class Gateway:
         self._chance = chance
         self.acceptor = Acceptor(self._node, self.authority.apps, lambda: self.phase == "draining")
         self.front = Front(rest_app(self._rest_parts()), Cors(self.authority.apps), self.metrics)
-        self.admin = Admin(self.metrics, self._details)
+        self.admin = Admin(self.metrics, self._details, self.roster, self.authority)
 
     def _node(self, app_id: str) -> Node:
         verify = partial(self.authority.verify_token, app_id=app_id)

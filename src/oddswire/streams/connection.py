@@ -13,7 +13,7 @@ from oddswire.errors import OddswireError, Refused
 from oddswire.streams.delivery import place
 from oddswire.streams.feed import Feed
 from oddswire.streams.hub import Hub
-from oddswire.streams.roster import Roster
+from oddswire.streams.roster import Presence, Roster
 from oddswire.streams.wakes import NEVER, Wakes, monotonic_ms
 from oddswire.wire.codes import SERVER_ERROR, TOO_MANY_CONNECTIONS, close_reason
 from oddswire.wire.frames import encode, error_frame
@@ -99,6 +99,7 @@ class Connection:
     """The conversation on one socket, from its upgrade to its end."""
 
     __slots__ = (
+        "_connected_at",
         "_cursor",
         "_feed",
         "_node",
@@ -111,6 +112,7 @@ class Connection:
         "address",
         "app_id",
         "identity",
+        "number",
         "wake_at",
     )
 
@@ -127,6 +129,7 @@ class Connection:
         self.app_id = app_id
         self.address = address
         self.identity: Identity | None = None
+        self.number = 0
         self.wake_at = NEVER
         self._node = node
         self._session = ServerSession(app_id, monotonic_ms(node.clock), node.chance())
@@ -142,7 +145,8 @@ class Connection:
     def opened(self, socket: Socket) -> None:
         """The upgrade has been answered; the first frame is `connected` or an error."""
         self._socket = socket
-        self._node.roster.enter(self)
+        self._connected_at = self._node.clock.now()
+        self.number = self._node.roster.enter(self)
         token, self._token = self._token, None
         if token is None and not self._node.roster.seat(self, None):
             self._refuse_seat()
@@ -195,6 +199,26 @@ class Connection:
         """Close the socket; no event is written any more."""
         self._stop()
         self._socket.close(code, close_reason(code, retry_after_ms, name))
+
+    def presence(self) -> Presence:
+        """Return how it is, for the operator."""
+        who = self.identity
+        feed = self._feed
+        cursor = feed.delivery.cursor if feed is not None and feed.flowing else None
+        head = feed.delivery.known_head if feed is not None and feed.flowing else None
+        return Presence(
+            number=self.number,
+            app=self.app_id,
+            user=None if who is None else who.user_id,
+            session=None if who is None else who.session_id,
+            address=self.address,
+            connected_at=self._connected_at,
+            state=self._session.state.value,
+            cursor=cursor,
+            head=head,
+            lag=None if cursor is None or head is None else head - cursor,
+            queued_bytes=self._socket.queued,
+        )
 
     # ---- what the feed tells
 

@@ -5,9 +5,11 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from itertools import islice
 from typing import NamedTuple, Protocol
 
 import structlog
+from msgspec import Struct
 
 from oddswire.auth.identity import Identity
 from oddswire.wire.codes import DRAINING, SIGNED_OUT, UNKNOWN_APP
@@ -28,9 +30,30 @@ class Caps:
     app: int | None = None
 
 
-class Present(Protocol):
-    """A connection, as the roster sees it."""
+class Presence(Struct, rename="camel", frozen=True):
+    """A connection, as the operator sees it; times in ms, `number` counts connections from the start of the process.
 
+    `cursor` is the last event sent, `head` the newest that the connection has heard of, `lag` what lies between;
+    None where no stream flows.
+    """
+
+    number: int
+    app: str
+    user: str | None
+    session: str | None
+    address: str
+    connected_at: int
+    state: str
+    cursor: int | None
+    head: int | None
+    lag: int | None
+    queued_bytes: int
+
+
+class Present(Protocol):
+    """A connection, as the roster sees it; `number` is what `enter` returned."""
+
+    number: int
     app_id: str
     address: str
     identity: Identity | None
@@ -41,6 +64,10 @@ class Present(Protocol):
 
     def tell(self, frame: bytes) -> None:
         """Send a frame that is of no stream."""
+        ...
+
+    def presence(self) -> Presence:
+        """Return how it is."""
         ...
 
 
@@ -58,6 +85,7 @@ class Roster:
     def __init__(self, caps: Caps, chance: Callable[[], float]) -> None:
         self._caps = caps
         self._chance = chance
+        self._entered = 0
         self._seats: dict[Present, Seat | None] = {}
         self._count: Counter[tuple[str, str, str]] = Counter()
         self._empty = asyncio.Event()
@@ -71,10 +99,12 @@ class Roster:
 
     # ---- coming and going
 
-    def enter(self, present: Present) -> None:
-        """A connection is there, not counted under anybody yet."""
+    def enter(self, present: Present) -> int:
+        """A connection is there, not counted under anybody yet; return its number."""
         self._seats[present] = None
         self._empty.clear()
+        self._entered += 1
+        return self._entered
 
     def seat(self, present: Present, user_id: str | None) -> bool:
         """Count a connection under a user, or its address; false, and nothing changes, where a cap is reached."""
@@ -114,6 +144,20 @@ class Roster:
             self._count[key] += by
             if not self._count[key]:
                 del self._count[key]
+
+    # ---- who is there
+
+    def of(self, app_id: str | None, user_id: str | None) -> Iterator[Present]:
+        """Yield the connections of an app, of a user, or of everybody, the oldest first."""
+        for present in self:
+            user = None if present.identity is None else present.identity.user_id
+            if app_id in (None, present.app_id) and user_id in (None, user):
+                yield present
+
+    def page(self, app_id: str | None, user_id: str | None, after: int, limit: int) -> list[Presence]:
+        """Return how those are whose number is above `after`, at most `limit`."""
+        those = (present for present in self.of(app_id, user_id) if present.number > after)
+        return [present.presence() for present in islice(those, limit)]
 
     # ---- speaking to many
 
