@@ -166,7 +166,9 @@ async def test_other_methods_and_paths_are_told(tmp_path: Path) -> None:
         assert code_of(wrong) == (405, "method_not_allowed")
         assert wrong.headers["allow"] == "POST"
         assert code_of(await admin.post("/metrics")) == (405, "method_not_allowed")
-        assert code_of(await admin.get("/else")) == (404, "not_found")
+        elsewhere = await admin.get("/trading/orders")
+        assert (elsewhere.status_code, elsewhere.headers["content-type"]) == (404, "text/plain")
+        assert "/connections" in elsewhere.text
         head = await admin.head("/readyz")
         assert (head.status_code, head.content) == (200, b"")
         assert int(head.headers["content-length"]) > 0

@@ -106,7 +106,7 @@ def test_an_event_is_one_line_of_json_with_its_fields_as_they_are() -> None:
     line = json.loads(stream.getvalue())
     assert {key: line[key] for key in fields} == fields
     assert (line["event"], line["level"], line["logger"]) == ("connected", "info", "oddswire.test")
-    assert line["timestamp"].endswith("Z")
+    assert line["ts"].endswith("Z")
 
 
 @pytest.mark.parametrize("text", ["broker_token_bucket", "oddswire.streams.connection", "the token is missing", "ow_x"])

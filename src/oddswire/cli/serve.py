@@ -1,5 +1,6 @@
 """`oddswire serve`: the gateway itself."""
 
+import os
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -7,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from oddswire.cli import options, output
+from oddswire.cli.faults import exit_code
+from oddswire.errors import OddswireError
 
 if TYPE_CHECKING:
     from oddswire.server.process import Address
@@ -43,21 +46,37 @@ def serve(
     Example:  oddswire serve --host 0.0.0.0 --database /var/lib/oddswire/oddswire.db
     """
     # the gateway is a second of imports that other commands need not wait for
+    import structlog
     import uvloop
     from msgspec.structs import replace
 
     from oddswire.cli.databases import settings
     from oddswire.server import app, logs
 
-    chosen = settings()
-    if drain is not None:
-        chosen = replace(chosen, drain_seconds=drain)
-    logs.set_up(chosen.log_level, chosen.log_json)
+    logger = structlog.get_logger("oddswire.process")
+    # read beforehand, since what is wrong with the settings is to be an event too
+    as_json = os.environ.get("ODDSWIRE_LOG_JSON", "").lower() in ("true", "1")
+    logs.set_up("info", as_json)
+    if as_json:
+        logs.take_over()
 
     def ready(address: "Address") -> None:
-        _introduce(address, database, dev)
+        if as_json:
+            logger.info("serving", version=version("oddswire"), url=address.url, admin=str(address.admin), dev=dev)
+        else:
+            _introduce(address, database, dev)
 
-    uvloop.run(app.serve(chosen, host=host, port=port, admin=admin, database=database, dev=dev, ready=ready))
+    try:
+        chosen = settings()
+        if drain is not None:
+            chosen = replace(chosen, drain_seconds=drain)
+        logs.set_up(chosen.log_level, chosen.log_json)
+        uvloop.run(app.serve(chosen, host=host, port=port, admin=admin, database=database, dev=dev, ready=ready))
+    except OddswireError as fault:
+        if not as_json:
+            raise
+        logger.critical("serve_failed", code=fault.code, detail=fault.detail, action=fault.meaning.action)
+        raise typer.Exit(exit_code(fault)) from fault
 
 
 def _introduce(address: "Address", database: Path, dev: bool) -> None:

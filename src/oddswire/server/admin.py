@@ -21,7 +21,7 @@ from msgspec import DecodeError, Struct, ValidationError
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from oddswire.auth.authority import Authority
-from oddswire.errors import InvalidInput, Missing, Refused
+from oddswire.errors import InvalidInput, Refused
 from oddswire.server.body_faults import unreadable
 from oddswire.server.http_protocol import GatewayServer
 from oddswire.server.metrics import Metrics
@@ -126,7 +126,8 @@ class Admin:
         _refuse_browsers(scope)
         found = self._routes.get(scope["path"])
         if found is None:
-            raise Missing(f"Here are {', '.join(self._routes)}.")
+            # no problem document: a client of the API that asks here by mistake is to see that this is not it
+            return Reply(404, f"This is the operator's listener: {', '.join(self._routes)}\n".encode(), "text/plain")
         method, route = found
         if method != scope["method"] and (method, scope["method"]) != ("GET", "HEAD"):
             raise MethodNotAllowedException(headers={"allow": method})

@@ -38,6 +38,7 @@ from oddswire.server.process import (
     Background,
     HostPort,
     address_of,
+    end_the_process,
     is_loopback,
     listen,
     parse_host_port,
@@ -202,7 +203,7 @@ async def open_gateway(settings: Settings, database: Path, *, dev: bool) -> Gate
     Raises:
         OperatorError: the database or a setting cannot be used.
     """
-    store = await SqliteStore.open(database, (CORE, paper.SCHEMA), exclusive=True)
+    store = await SqliteStore.open(database, (CORE, paper.SCHEMA), exclusive=True, fatal=end_the_process)
     try:
         if dev:
             now = SystemClock().now()

@@ -140,7 +140,7 @@ class Arrival(asyncio.Protocol):
         try:
             verdict = await self.house.accept(self._upgrade)
         except Exception:
-            log.exception("deciding an upgrade failed")
+            log.exception("upgrade_failed")
             verdict = Refusal(500, "internal", "the upgrade could not be decided")
         if isinstance(verdict, Refusal):
             if not self._over:

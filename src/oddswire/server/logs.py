@@ -4,9 +4,12 @@ Whoever logs leaves secrets out; `redact` is the net below, for what a library o
 """
 
 import logging
+import math
 import re
 import sys
+import threading
 from collections.abc import Mapping
+from types import TracebackType
 from typing import TextIO
 
 import structlog
@@ -63,6 +66,27 @@ def set_up(level: str, as_json: bool, stream: TextIO | None = None) -> None:
     )
 
 
+def take_over() -> None:
+    """Log what Python itself would write to standard error, so that all of it is events: for the process of `serve`.
+
+    Warnings, and exceptions that nobody catches: of the main thread (the exit code stays), of others, of finalizers.
+    """
+    logger = structlog.get_logger("oddswire.process")
+
+    def uncaught(kind: type[BaseException], fault: BaseException, trace: TracebackType | None) -> None:
+        logger.critical("uncaught", exc_info=(kind, fault, trace))
+
+    def in_thread(ended: threading.ExceptHookArgs) -> None:
+        name = ended.thread.name if ended.thread else None
+        logger.critical("uncaught", thread=name, exc_info=(ended.exc_type, ended.exc_value, ended.exc_traceback))
+
+    def unraisable(found: "sys.UnraisableHookArgs") -> None:
+        logger.error("unraisable", where=repr(found.object), exc_info=(type(found.exc_value), found.exc_value, None))
+
+    logging.captureWarnings(True)
+    sys.excepthook, threading.excepthook, sys.unraisablehook = uncaught, in_thread, unraisable
+
+
 def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     """Return the event with secrets replaced, by the name they go under and by what they look like."""
     return {key: _clean(key, value) for key, value in event.items()}
@@ -77,7 +101,7 @@ def _common() -> list[Processor]:
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.TimeStamper(fmt="iso", utc=True, key="ts"),
     ]
 
 
@@ -85,7 +109,9 @@ def _formatter(as_json: bool, colors: bool) -> logging.Formatter:
     renderer: Processor = (
         structlog.processors.JSONRenderer()
         if as_json
-        else structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=structlog.dev.plain_traceback)
+        else structlog.dev.ConsoleRenderer(
+            colors=colors, timestamp_key="ts", exception_formatter=structlog.dev.plain_traceback
+        )
     )
     return structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=_common(),
@@ -99,7 +125,7 @@ def _formatter(as_json: bool, colors: bool) -> logging.Formatter:
 
 
 def _clean(key: str, value: object) -> object:
-    if value is None or isinstance(value, bool | int | float):
+    if value is None or isinstance(value, bool | int) or (isinstance(value, float) and math.isfinite(value)):
         return value
     if re.sub(r"[^a-z]", "", key.lower()) in _SECRET_KEYS:
         return REDACTED

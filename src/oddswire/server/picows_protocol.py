@@ -58,7 +58,7 @@ class _Ear:
             self._socket.parser_failed(int(args[0][0]))
 
     def exception(self, message: str, *args: object) -> None:  # noqa: ARG002
-        log.exception("picows gave up on a connection")
+        log.exception("transport_failed")
         self._socket.parser_failed(4200)
 
     def log(self, *args: object) -> None:
@@ -366,7 +366,7 @@ class PicowsSocket(WSListener):
         try:
             callback(*arguments)
         except Exception:
-            log.exception("a conversation failed")
+            log.exception("conversation_failed")
             self._fail(4200)
 
 

@@ -8,13 +8,15 @@ import signal
 import socket
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, NoReturn
 
 import structlog
 
 from oddswire.errors import OperatorError
 from oddswire.server.websocket import listening_socket
 
+FATAL_EXIT: Final = 70
+"""The exit code of a process that must not go on with its database."""
 BACKLOG: Final = 2048
 OWN_FILES: Final = 64
 """Files open that are no clients' sockets: the database and its readers, listeners, requests under way to venues."""
@@ -118,6 +120,12 @@ def raise_file_limit(connections: int) -> None:
             action=f"Raise the hard limit of open files to {wanted} or more: `ulimit -Hn`, LimitNOFILE= in a systemd "
             "unit, --ulimit nofile= of a container.",
         )
+
+
+def end_the_process(reason: str) -> NoReturn:
+    """Leave at once: whether the last commits are on disk is not known, and only a fresh start can tell."""
+    _logger.critical("store_failed", detail=reason, action="See to the disk and the file, then start again.")
+    os._exit(FATAL_EXIT)
 
 
 @contextmanager

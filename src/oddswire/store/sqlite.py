@@ -34,8 +34,6 @@ WAITING = 10_000
 READERS = 2
 FOREIGN_SECONDS = 0.2
 """How often an idle writer looks for commits of other processes, and whether its file is still there."""
-FATAL_EXIT = 70
-"""The exit code of a process that must not go on with its database."""
 
 
 def share_the_interpreter() -> None:
@@ -47,7 +45,7 @@ def end_the_process(reason: str) -> NoReturn:
     """Leave at once: whether the last commits are on disk is not known, and only a fresh start can tell."""
     sys.stderr.write(f"oddswire: the database failed: {reason}. See to it, then start again.\n")
     sys.stderr.flush()
-    os._exit(FATAL_EXIT)
+    os._exit(70)
 
 
 class SqliteStore:

@@ -269,7 +269,7 @@ class Connection:
             await work
         except Exception as error:
             if not isinstance(error, OddswireError):
-                _logger.exception("a sign-in failed", app=self.app_id)
+                _logger.exception("sign_in_failed", app=self.app_id)
             if self._session.state is not State.CLOSED:
                 self.close(SERVER_ERROR)
         self._listen_again()

@@ -120,7 +120,7 @@ class Hub:
                 try:
                     feed.hear(bell, wall)
                 except Exception:
-                    _logger.exception("a ring could not be written", stream=bell.stream)
+                    _logger.exception("ring_failed", stream=bell.stream)
                     feed.fail(SERVER_ERROR)
 
     # ---- pages
@@ -143,7 +143,7 @@ class Hub:
                 if not feed.stopped:
                     feed.page(page, self._clock.now())
             except Exception:
-                _logger.exception("a page could not be read", stream=feed.stream)
+                _logger.exception("page_failed", stream=feed.stream)
                 feed.fail(SERVER_ERROR)
 
     # ---- the slow poll
@@ -164,7 +164,7 @@ class Hub:
             try:
                 await self.poll()
             except Exception:
-                _logger.exception("heads could not be read; asked again at the next poll")
+                _logger.exception("poll_failed")
 
 
 def read_page(tx: Tx, stream: int, after: int) -> log.Page:

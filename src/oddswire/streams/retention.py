@@ -43,7 +43,7 @@ class Sweeper:
             try:
                 await self.sweep()
             except Unavailable as error:
-                _logger.warning("a sweep was cut off; the next one goes on", detail=error.detail)
+                _logger.warning("retention_postponed", detail=error.detail)
             await asyncio.sleep(every_seconds)
 
     async def sweep(self) -> int:

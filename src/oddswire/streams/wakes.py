@@ -68,7 +68,7 @@ class Wakes:
                 try:
                     sleeper.wake(now, wall)
                 except Exception:
-                    _logger.exception("a connection could not be woken; it is asked again in a second")
+                    _logger.exception("wake_failed")
                     self.at(sleeper, now + 1_000)
         return True
 
