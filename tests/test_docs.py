@@ -243,7 +243,13 @@ async def test_every_metric_is_documented_and_no_other(tmp_path: Path) -> None:
         (name, kind) for name, kind in re.findall(r"^# TYPE (\w+) (\w+)$", told, re.M) if not name.endswith("_created")
     }
     said = section("operate.md", "## Metrics")
-    assert set(re.findall(r"^\| `(oddswire_\w+)` \| (\w+) \|", said, re.M)) == metrics
+    rows = re.findall(r"^\| (`(?:oddswire|process)_.*?`) \| (\w+) \|", said, re.M)
+    assert {(name, kind) for cell, kind in rows for name in re.findall(r"`(\w+)`", cell)} == metrics
+    alerts = section("operate.md", "## What to alert on")
+    asked = set(re.findall(r"\b((?:oddswire|process)_\w+)", alerts))
+    series = {name for name, _ in metrics} | {f"{name}_bucket" for name, kind in metrics if kind == "histogram"}
+    assert len(asked) > 10
+    assert asked - series == set()
     assert missing(Details.__struct_encode_fields__, said) == []
 
 
@@ -284,6 +290,11 @@ def test_events_that_are_logged_have_stable_names() -> None:
 def test_every_log_event_is_documented_and_no_other() -> None:
     rows = re.findall(r"^\| (`.*?) \|", section("operate.md", "## Logs").split("|---|\n")[1], re.M)
     assert {name for cell in rows for name in re.findall(r"`(\w+)`", cell)} == logged()
+    alerts = [line for line in section("operate.md", "## What to alert on").splitlines() if line.startswith("|")]
+    last = [line.rstrip(" |").rsplit("|", 1)[1] for line in alerts[2:]]
+    named = re.findall(r"`(\w+_\w+)`", " ".join(cell for cell in last if "log" in cell))
+    assert len(named) > 5
+    assert [name for name in named if name not in logged()] == []
 
 
 # ---- pages

@@ -41,6 +41,10 @@ async def test_what_happens_is_counted_and_nobody_is_named(tmp_path: Path) -> No
         assert found["oddswire_connections"] == 1
         assert found["oddswire_connections_catching_up"] == 0
         assert found["oddswire_store_units_total"] >= found["oddswire_store_batches_total"] > 0
+        assert found["oddswire_venue_status|live|paper"] == 1
+        assert found["oddswire_venue_status|stale|paper"] == found["oddswire_venue_status|degraded|paper"] == 0
+        assert found["oddswire_store_failures_total"] == 0
+        assert found["process_max_fds"] > found["process_open_fds"] > 0
         by_route = [name for name in found if name.startswith("oddswire_http_requests_total")]
         assert "oddswire_http_requests_total|GET|/trading/orders/{order_id}|200" in by_route
         assert "oddswire_http_requests_total|GET|unmatched|404" in by_route

@@ -23,7 +23,7 @@ class Guest:
     def close(self, code: int, retry_after_ms: int | None = None, name: str | None = None) -> None:
         self.closes.append((code, retry_after_ms))
         if self._leaves:
-            self._roster.leave(self)
+            self._roster.leave(self, code)
 
     def tell(self, frame: bytes) -> None:
         self.frames.append(frame)
@@ -62,8 +62,8 @@ async def test_caps_are_counted_and_given_back() -> None:
     assert not Guest(roster, "eve").seated
     assert roster.seat(anonymous, "eve")  # within the app it is the same seat
     assert not roster.seat(anonymous, "ann")
-    roster.leave(ann)
-    roster.leave(ann)
+    roster.leave(ann, 1000)
+    roster.leave(ann, 1000)
     assert roster.seat(anonymous, "ann")
 
 
@@ -114,7 +114,7 @@ async def test_who_is_there_is_told_in_pages_the_oldest_first() -> None:
     roster = open_roster()
     guests = [Guest(roster, user) for user in ("ann", "bob", "ann", None)]
     guests[0].app_id = "b"
-    roster.leave(guests[1])
+    roster.leave(guests[1], 1006)
 
     def numbers(app: str | None, user: str | None, after: int = 0, limit: int = 10) -> list[int]:
         return [found.number for found in roster.page(app, user, after, limit)]
@@ -126,3 +126,11 @@ async def test_who_is_there_is_told_in_pages_the_oldest_first() -> None:
     assert numbers(None, "ann") == [1, 3]
     assert numbers("b", "ann", after=1) == []
     assert Guest(roster).number == 5
+
+
+async def test_how_connections_ended_is_counted_and_a_client_cannot_make_up_codes() -> None:
+    roster = open_roster()
+    for code in (1000, 1006, 4001, 4001, 3000, 3001, 4999):
+        roster.leave(Guest(roster), code)
+    roster.leave(Guest(open_roster()), 1000)
+    assert roster.closed == {"1000": 1, "1006": 1, "4001": 2, "other": 3}

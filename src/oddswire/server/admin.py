@@ -95,8 +95,17 @@ _Route = Callable[[_Question], Awaitable[Reply]]
 class Admin:
     """The ASGI application of the operator's listener."""
 
-    def __init__(self, metrics: Metrics, details: Callable[[], Details], roster: Roster, authority: Authority) -> None:
+    def __init__(
+        self,
+        metrics: Metrics,
+        before_metrics: Callable[[], Awaitable[None]],
+        details: Callable[[], Details],
+        roster: Roster,
+        authority: Authority,
+    ) -> None:
+        """`before_metrics` is awaited before they are told, for what must be read without holding up the loop."""
         self._metrics = metrics
+        self._before_metrics = before_metrics
         self._details = details
         self._roster = roster
         self._authority = authority
@@ -140,6 +149,7 @@ class Admin:
     # ---- the calls
 
     async def _tell_metrics(self, _: _Question) -> Reply:
+        await self._before_metrics()
         return Reply(200, self._metrics.text(), CONTENT_TYPE_LATEST)
 
     async def _tell_details(self, _: _Question) -> Reply:

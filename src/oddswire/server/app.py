@@ -31,7 +31,7 @@ from oddswire.server.cors import Cors
 from oddswire.server.front import Front
 from oddswire.server.http_protocol import GatewayServer, server_for
 from oddswire.server.limits import Allowance
-from oddswire.server.metrics import Metrics, Readings
+from oddswire.server.metrics import Metrics
 from oddswire.server.picows_protocol import websocket_protocol
 from oddswire.server.process import (
     Address,
@@ -45,6 +45,7 @@ from oddswire.server.process import (
     raise_file_limit,
     signals_set,
 )
+from oddswire.server.readings import Census, readings
 from oddswire.server.rest import rest_app
 from oddswire.store.base import Tx
 from oddswire.store.sqlite import CORE, SqliteStore, share_the_interpreter
@@ -96,7 +97,8 @@ class Gateway:
         self._chance = chance
         self.acceptor = Acceptor(self._node, self.authority.apps, lambda: self.phase == "draining")
         self.front = Front(rest_app(self._rest_parts()), Cors(self.authority.apps), self.metrics)
-        self.admin = Admin(self.metrics, self._details, self.roster, self.authority)
+        self.census = Census(store, clock, self.pulses)
+        self.admin = Admin(self.metrics, self.census.take, self._details, self.roster, self.authority)
 
     def _node(self, app_id: str) -> Node:
         verify = partial(self.authority.verify_token, app_id=app_id)
@@ -123,7 +125,7 @@ class Gateway:
         """
         self.store.on_bells(self.metrics.committed)
         self.store.on_foreign_write(self.paper.poll)
-        self.metrics.watch(self._readings())
+        self.metrics.watch(readings(self.store, self.roster, self.hub, self.pulses, self.census))
         self.authority.revocations.on_revoked(self._close_revoked)
         await self.authority.start()
         self.hub.start()
@@ -169,22 +171,6 @@ class Gateway:
             except Unavailable as fault:
                 _logger.warning("sweep_postponed", detail=fault.detail)
             await asyncio.sleep(AUTH_SWEEP_SECONDS)
-
-    # ---- numbers
-
-    def _readings(self) -> Readings:
-        return Readings(
-            gauges={
-                "connections": ("Open sockets", lambda: len(self.roster)),
-                "connections_catching_up": ("Sockets behind their stream", self.hub.catching_up),
-                "streams_heard": ("Streams that some socket hears", lambda: len(self.hub)),
-                "store_waiting": ("Units of work that wait for the writer", lambda: self.store.waiting),
-            },
-            counters={
-                "store_units": ("Units of work committed", lambda: self.store.units),
-                "store_batches": ("Commits", lambda: self.store.batches),
-            },
-        )
 
     def _details(self) -> Details:
         return Details(

@@ -1,9 +1,10 @@
 """What is counted: in a registry of its own a gateway, with labels that never name a user, an order or a token."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -13,21 +14,29 @@ OrderOutcome = Literal["taken", "replayed", "unconfirmed", "rejected", "denied"]
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 
 
-class Readings(Collector):
-    """Numbers that are read when somebody asks, by name and help text."""
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A number, or one for each value of its labels, that is read when somebody asks."""
 
-    def __init__(
-        self, gauges: dict[str, tuple[str, Callable[[], float]]], counters: dict[str, tuple[str, Callable[[], float]]]
-    ) -> None:
-        self._gauges = gauges
-        self._counters = counters
+    kind: Literal["gauge", "counter"]
+    name: str
+    text: str
+    read: Callable[[], Mapping[tuple[str, ...], float]]
+    labels: tuple[str, ...] = ()
+
+
+class _Readings(Collector):
+    def __init__(self, readings: Sequence[Reading]) -> None:
+        self._readings = readings
 
     def collect(self) -> Iterable[Metric]:
         """Yield them as they are now."""
-        for name, (text, read) in self._gauges.items():
-            yield GaugeMetricFamily(f"oddswire_{name}", text, value=read())
-        for name, (text, read) in self._counters.items():
-            yield CounterMetricFamily(f"oddswire_{name}", text, value=read())
+        for reading in self._readings:
+            kind = GaugeMetricFamily if reading.kind == "gauge" else CounterMetricFamily
+            family = kind(f"oddswire_{reading.name}", reading.text, labels=reading.labels)
+            for labels, value in reading.read().items():
+                family.add_metric(labels, value)
+            yield family
 
 
 class Metrics:
@@ -35,6 +44,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
+        ProcessCollector(registry=self._registry)
         self._orders = Counter(
             "oddswire_orders", "Orders by what became of the call", ("outcome",), registry=self._registry
         )
@@ -66,9 +76,9 @@ class Metrics:
         """Count the events of a commit."""
         self._events.inc(sum(bell.last - bell.first + 1 for bell in bells if isinstance(bell, Ring)))
 
-    def watch(self, readings: Readings) -> None:
+    def watch(self, readings: Sequence[Reading]) -> None:
         """Show these too."""
-        self._registry.register(readings)
+        self._registry.register(_Readings(readings))
 
     def text(self) -> bytes:
         """Return everything in Prometheus' text format."""

@@ -80,6 +80,8 @@ class SqliteStore:
         self._broken = False
         self.batches = 0
         self.units = 0
+        self.failures = 0
+        """Units told `store_unavailable`: the disk is full or failing, or too many waited."""
         self._thread = threading.Thread(target=self._write_forever, name="oddswire-writer", daemon=True)
         self._thread.start()
 
@@ -134,6 +136,7 @@ class SqliteStore:
             Unavailable: `store_unavailable`: nothing of this unit is stored.
         """
         if self._closed or self._broken or self._waiting >= WAITING:
+            self.failures += 1
             raise Unavailable("store_unavailable", "The store takes no more work now.")
         self._waiting += 1
         queued: Unit[T] = Unit(unit, self._loop.create_future())
@@ -262,6 +265,7 @@ class SqliteStore:
 
     def _tell(self, batch: list[Unit[Any]]) -> None:
         self._waiting -= len(batch)
+        self.failures += sum(_not_stored(unit) for unit in batch)
         bells = [bell for unit in batch for bell in unit.bells]
         if bells:
             for listener in self._bell_listeners:
@@ -284,3 +288,7 @@ class SqliteStore:
             listener(*args, **kwargs)
         except Exception as fault:
             self._loop.call_exception_handler({"message": f"{listener!r} failed", "exception": fault})
+
+
+def _not_stored(unit: Unit[Any]) -> bool:
+    return isinstance(unit.fault, Unavailable) and unit.fault.code == "store_unavailable"

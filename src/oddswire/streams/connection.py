@@ -173,10 +173,10 @@ class Connection:
         self._listen_again()
         self._rearm()
 
-    def closed(self, code: int) -> None:  # noqa: ARG002 - the transport's seam
+    def closed(self, code: int) -> None:
         """The socket is gone."""
         self._stop()
-        self._node.roster.leave(self)
+        self._node.roster.leave(self, code)
 
     # ---- what the node tells
 

@@ -12,12 +12,13 @@ import structlog
 from msgspec import Struct
 
 from oddswire.auth.identity import Identity
-from oddswire.wire.codes import DRAINING, SIGNED_OUT, UNKNOWN_APP
+from oddswire.wire.codes import CLOSE_CODES, DRAINING, SIGNED_OUT, UNKNOWN_APP
 
 CLOSED_A_TURN = 200
 RETRY_FROM_MS = 2_000
 RETRY_TO_MS = 10_000
 FAREWELL_SECONDS = 2.0
+_TOLD_CODES = frozenset({1000, 1001, 1002, 1003, 1005, 1006, 1007, 1009, *CLOSE_CODES})
 _logger = structlog.get_logger("oddswire.streams")
 
 
@@ -86,6 +87,8 @@ class Roster:
         self._caps = caps
         self._chance = chance
         self._entered = 0
+        self.closed: Counter[str] = Counter()
+        """How many have gone, by close code; those that no rule of ours gives are `other`."""
         self._seats: dict[Present, Seat | None] = {}
         self._count: Counter[tuple[str, str, str]] = Counter()
         self._empty = asyncio.Event()
@@ -122,8 +125,10 @@ class Roster:
         self._seats[present] = new
         return True
 
-    def leave(self, present: Present) -> None:
-        """A connection is gone."""
+    def leave(self, present: Present, code: int) -> None:
+        """A connection is gone, by a close code of either side."""
+        if present in self._seats:
+            self.closed[str(code) if code in _TOLD_CODES else "other"] += 1
         self._recount(self._seats.pop(present, None), -1)
         if not self._seats:
             self._empty.set()

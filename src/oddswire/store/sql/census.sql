@@ -1,0 +1,3 @@
+-- name: unsettled
+SELECT venue, status, COUNT(*), MIN(created_at) FROM orders WHERE status IN ('pending', 'unconfirmed')
+GROUP BY venue, status;
