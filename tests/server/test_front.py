@@ -14,6 +14,7 @@ from oddswire.server.cors import Cors
 from oddswire.server.front import Front
 from oddswire.server.metrics import Metrics
 from oddswire.testing.gateway import RunningGateway, running_gateway
+from tests.server.gateways import code_of
 
 
 @pytest.fixture(autouse=True)
@@ -83,3 +84,39 @@ async def test_a_fault_that_nobody_turned_into_an_answer_is_told_as_ours_and_log
     failed, request = logged
     assert (failed["event"], failed["log_level"], str(failed["exc_info"])) == ("request_failed", "error", "hunter2")
     assert (request["event"], request["status"]) == ("request", 500)
+
+
+async def exchanged(gateway: RunningGateway, *requests: str) -> bytes:
+    """Return all that comes back on one connection."""
+    reader, writer = await asyncio.open_connection(gateway.address.api.host, gateway.address.api.port)
+    for number, request in enumerate(requests, 1):
+        last = "Connection: close\r\n" if number == len(requests) else ""
+        writer.write(f"{request} HTTP/1.1\r\nHost: x\r\n{last}\r\n".encode())
+    async with asyncio.timeout(10):
+        answer = await reader.read()
+    writer.close()
+    return answer
+
+
+async def test_head_is_answered_as_get_without_a_body(tmp_path: Path) -> None:
+    async with running_gateway(tmp_path) as gateway, gateway.http() as http:
+        for path in ("/healthz", "/readyz", "/markets", "/openapi.json", "/docs", "/trading/balance", "/nothing"):
+            get, head = await http.get(path), await http.head(path)
+            assert (head.status_code, head.content) == (get.status_code, b"")
+            assert {**head.headers, "date": ""} == {**get.headers, "date": ""}
+        assert (await http.head("/auth/token")).status_code == 405
+        # not a byte of a body: the next answer on the connection begins right after the head
+        told = await exchanged(gateway, "HEAD /healthz", "GET /healthz")
+        first, second, body = told.split(b"\r\n\r\n")
+        assert first.startswith(b"HTTP/1.1 200 ")
+        assert second.startswith(b"HTTP/1.1 200 ")
+        assert body == b'{"status":"ok"}'
+
+
+@pytest.mark.parametrize(
+    "path", ["/openapi.json/x", "/openapi.json/x/y", "/openapi.json/openapi.json", "/openapi.json/x/"]
+)
+async def test_below_the_description_there_is_nothing(tmp_path: Path, path: str) -> None:
+    async with running_gateway(tmp_path) as gateway, gateway.http() as http:
+        assert code_of(await http.get(path)) == (404, "not_found")
+        assert (await http.get("/openapi.json")).status_code == 200

@@ -13,6 +13,7 @@ from oddswire.clock import SystemClock
 from oddswire.testing.gateway import ORIGIN, RunningGateway, running_gateway
 from tests.server.gateways import an_order, code_of
 
+PAGED = ("/trading/orders", "/trading/fills", "/trading/events", "/markets")
 PLAIN = json.dumps(an_order())
 
 
@@ -126,6 +127,11 @@ PARAMETERS = [
     ("/trading/orders?limit=ten", "limit"),
     ("/trading/orders?limit=" + "9" * 5000, "limit"),
     ("/trading/orders?limit=1e3000000", "limit"),
+    *((f"{path}?limit={text}", "limit") for path in PAGED for text in ("1.0", "1e1", "null", "%2B1", "true", "-0", "")),
+    ("/trading/events?since=null", "since"),
+    ("/trading/events?since=1.0", "since"),
+    ("/trading/events?since=", "since"),
+    ("/trading/events?since=1&since=null", "since"),
     ("/trading/orders?status=pending", "status"),
     ("/trading/orders?status=nonsense", "status"),
     ("/trading/orders?clientOrderId=" + "a" * 65, "clientOrderId"),

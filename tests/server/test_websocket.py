@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from oddswire.errors import CODES
 from oddswire.server import http_protocol
 from oddswire.server.http_protocol import Arrival, GatewayHttp
 from oddswire.server.websocket import Conversation, Refusal, Turnstile, Upgrade, parsed_query
@@ -79,6 +80,7 @@ async def test_a_bad_handshake_is_a_problem_and_the_end() -> None:
             assert (answered, body["status"], body["code"]) == (status, status, code), head[:200]
             assert headers["content-type"] == "application/problem+json"
             assert body["message"] == body["detail"]
+            assert body["action"] == CODES[code].action
             assert status != 426 or headers["sec-websocket-version"] == "13"
             await client.ended()
             await until(lambda: not house.connections)

@@ -8,7 +8,8 @@ import structlog
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
-from oddswire.errors import Refused
+from oddswire.errors import Missing, Refused
+from oddswire.server import openapi
 from oddswire.server.cors import Cors
 from oddswire.server.metrics import Metrics
 from oddswire.server.problems import PROBLEM_JSON, Answer, answer_of
@@ -18,6 +19,7 @@ LINGER_SECONDS: Final = 1.0
 LINGER_BYTES: Final = 1024 * 1024
 """How long, and how much, of a refused body is read and thrown away, so that its sender gets to see the answer."""
 _ALWAYS: Final = {"x-content-type-options": "nosniff", "cache-control": "no-store"}
+_BELOW_DESCRIPTION: Final = f"{openapi.PATH}/"
 UNMATCHED: Final = "unmatched"
 _access = structlog.get_logger("oddswire.access")
 
@@ -34,21 +36,28 @@ class Front:
         """Answer a request."""
         if scope["type"] != ScopeType.HTTP:
             raise RuntimeError("only HTTP comes here")
+        method = scope["method"]
+        if method == "HEAD":
+            # answered as GET; the server below knows what was asked, and sends no body
+            scope = {**scope, "method": "GET"}
         passage = _Passage(scope, receive, send, self._cors)
         started = time.perf_counter()
         try:
             if passage.is_preflight:
                 await passage.answer_preflight()
+            elif scope["path"].rstrip("/").startswith(_BELOW_DESCRIPTION):
+                # the framework has a page of its own there, for people
+                raise Missing("There is nothing at this path.")
             else:
                 await self._app(scope, receive, passage.send)
         except Exception as fault:
             await passage.answer_if_nobody_has(answer_of(fault))
         finally:
             seconds = time.perf_counter() - started
-            self._metrics.request(scope["method"], passage.route, passage.status, seconds)
+            self._metrics.request(method, passage.route, passage.status, seconds)
             _access.info(
                 "request",
-                method=scope["method"],
+                method=method,
                 path=scope["path"],
                 status=passage.status,
                 ms=round(seconds * 1000, 1),

@@ -44,7 +44,7 @@ REQUEST_DEADLINE = 60.0
 """Bytes of a request's head: the parser itself has no limit."""
 HEAD_DEADLINE = 10.0
 """Seconds a client has to send a whole head."""
-EARLY = Refusal(400, "early_bytes", "bytes arrived before the 101")
+EARLY = Refusal(400, "early_bytes", "Bytes arrived before the 101.")
 
 OpenSocket = Callable[[asyncio.Transport, Conversation, str, ServerState], None]
 """Writes the 101 for a `Sec-WebSocket-Key`, and makes the transport a WebSocket that drives the conversation."""
@@ -123,7 +123,7 @@ class Arrival(asyncio.Protocol):
             path = (url.path or b"").decode("ascii")
             query = parsed_query((url.query or b"").decode("ascii"))
         except (httptools.HttpParserError, ValueError):
-            return Refusal(400, "bad_handshake", "the request's target cannot be read")
+            return Refusal(400, "bad_handshake", "The request's target cannot be read.")
         peer = self._transport.get_extra_info("peername")
         self._upgrade = Upgrade(path, query, headers, str(peer[0]) if peer else "")
         self._key = headers.get("sec-websocket-key", "")
@@ -141,7 +141,7 @@ class Arrival(asyncio.Protocol):
             verdict = await self.house.accept(self._upgrade)
         except Exception:
             log.exception("upgrade_failed")
-            verdict = Refusal(500, "internal", "the upgrade could not be decided")
+            verdict = Refusal(500, "internal", "The upgrade could not be decided.")
         if isinstance(verdict, Refusal):
             if not self._over:
                 self._refuse(verdict)
@@ -188,7 +188,7 @@ class Arrival(asyncio.Protocol):
         """Refuse: called by uvicorn when the server goes down."""
         self.house.shutdown()
         if not self._over:
-            self._refuse(Refusal(503, "draining", "the server is going down"))
+            self._refuse(Refusal(503, "draining", "The server is going down."))
 
     def pause_writing(self) -> None:
         """Do nothing: all we write here is one short answer."""
@@ -270,7 +270,7 @@ class GatewayHttp(HttpToolsProtocol):
         self._received += len(data)
         if self._listed_bytes > MAX_HEAD or (self._in_head and self._received > MAX_HEAD):
             self._deaf = True
-            self.transport.write(response(Refusal(431, "head_too_large", "the request's head is over 32 KiB")))
+            self.transport.write(response(Refusal(431, "head_too_large", "The request's head is over 32 KiB.")))
             self.transport.close()
         elif self._received > MAX_REQUEST:
             self._deaf = True
@@ -328,7 +328,7 @@ class GatewayHttp(HttpToolsProtocol):
         if self.parser.should_upgrade() and self._should_upgrade():
             named = {name: value.decode("latin-1") for name, value in self.headers}
             if named.get(b"content-length", "0").strip("0") or b"transfer-encoding" in named:
-                self._fault = Refusal(400, "bad_handshake", "an upgrade request has no body")
+                self._fault = Refusal(400, "bad_handshake", "An upgrade request has no body.")
 
     def on_message_complete(self) -> None:
         """Stop the clock."""

@@ -12,7 +12,7 @@ from oddswire.orders.views import parse_cursor, parse_statuses
 from oddswire.server.callers import signed_in, spends_order, spends_read
 from oddswire.server.calls import Call, Json
 from oddswire.server.openapi import USER, errors
-from oddswire.server.parameters import Cursor, Limit, Venue, view_of
+from oddswire.server.parameters import Cursor, Limit, Venue, view_of, whole_numbers
 from oddswire.wire.bodies import CancelAll, CancelRequested, Fills, Order, Orders, PlaceOrder
 
 REPLAY: Final = "idempotent-replay"
@@ -92,7 +92,7 @@ async def cancel_all(request: Call, data: JSONBody[CancelAll | None] = None) -> 
 
 @get(
     "/orders",
-    guards=[signed_in, spends_read],
+    guards=[signed_in, spends_read, whole_numbers],
     summary="List orders",
     opt=errors("rate_limited", "store_unavailable", parameters=True, user=True),
 )
@@ -131,7 +131,7 @@ async def get_order(request: Call, order_id: FromPath[str]) -> Order:
 
 @get(
     "/fills",
-    guards=[signed_in, spends_read],
+    guards=[signed_in, spends_read, whole_numbers],
     summary="List fills",
     opt=errors("rate_limited", "store_unavailable", parameters=True, user=True),
 )

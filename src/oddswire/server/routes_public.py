@@ -16,7 +16,7 @@ from oddswire.errors import InvalidInput, Unavailable
 from oddswire.server.callers import of_app, spends_read
 from oddswire.server.calls import Call, Json
 from oddswire.server.openapi import APP, NO_SECURITY, errors
-from oddswire.server.parameters import Cursor, Limit, Venue
+from oddswire.server.parameters import Cursor, Limit, Venue, whole_numbers
 from oddswire.venues import base
 from oddswire.wire import bodies
 from oddswire.wire.asyncapi import asyncapi
@@ -54,7 +54,7 @@ def list_venues(request: Call) -> bodies.Venues:
 
 @get(
     "/markets",
-    guards=[of_app, spends_read],
+    guards=[of_app, spends_read, whole_numbers],
     security=APP,
     tags=["What can be traded"],
     summary="List markets",

@@ -11,7 +11,7 @@ from oddswire.ids import epoch_of
 from oddswire.server.callers import signed_in, spends_read
 from oddswire.server.calls import Call
 from oddswire.server.openapi import USER, errors
-from oddswire.server.parameters import Venue, view_of
+from oddswire.server.parameters import Venue, view_of, whole_numbers
 from oddswire.store.base import Tx
 from oddswire.streams import log
 from oddswire.streams.delivery import Kept, refusal
@@ -41,7 +41,7 @@ async def holdings(request: Call, venue: Venue = None) -> Holdings:
 
 @get(
     "/events",
-    guards=[signed_in, spends_read],
+    guards=[signed_in, spends_read, whole_numbers],
     summary="Read the stream",
     opt=errors(
         *("history_expired", "epoch_changed", "ahead", "rate_limited", "store_unavailable"), parameters=True, user=True

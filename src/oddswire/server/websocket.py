@@ -111,36 +111,36 @@ class _Problem(msgspec.Struct):
     detail: str
     code: str
     message: str
+    action: str
 
 
 def refusal_body(refusal: Refusal) -> bytes:
     """Return a refusal as RFC 9457 JSON."""
-    meaning = CODES.get(refusal.code)
-    title = meaning.title if meaning else refusal.code
+    meaning, detail = CODES[refusal.code], refusal.detail
     return msgspec.json.encode(
-        _Problem("about:blank", title, refusal.status, refusal.detail, refusal.code, refusal.detail)
+        _Problem("about:blank", meaning.title, refusal.status, detail, refusal.code, detail, meaning.action)
     )
 
 
 def handshake_fault(method: str, http_version: str, path: str, headers: Mapping[str, str]) -> Refusal | None:
     """Return what is wrong with an upgrade request's head (RFC 6455, 4.2.1), or None. Never echoes a value."""
     if path != PATH:
-        return Refusal(404, "not_found", f"WebSockets are served at {PATH} only")
+        return Refusal(404, "not_found", f"WebSockets are served at {PATH} only.")
     if method != "GET":
-        return Refusal(400, "bad_handshake", "an upgrade is a GET request")
+        return Refusal(400, "bad_handshake", "An upgrade is a GET request.")
     if http_version != "1.1":
-        return Refusal(400, "bad_handshake", "an upgrade needs HTTP/1.1")
+        return Refusal(400, "bad_handshake", "An upgrade needs HTTP/1.1.")
     if headers.get("content-length", "0").strip("0") or "transfer-encoding" in headers:
-        return Refusal(400, "bad_handshake", "an upgrade request has no body")
+        return Refusal(400, "bad_handshake", "An upgrade request has no body.")
     if headers.get("sec-websocket-version") != "13":
-        detail = "only WebSocket version 13 is spoken here"
+        detail = "Only WebSocket version 13 is spoken here."
         return Refusal(426, "upgrade_required", detail, (("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13")))
     try:
         key = base64.b64decode(headers.get("sec-websocket-key", ""), validate=True)
     except (binascii.Error, ValueError):
         key = b""
     if len(key) != 16:
-        return Refusal(400, "bad_handshake", "`Sec-WebSocket-Key` is missing or not 16 bytes in base64")
+        return Refusal(400, "bad_handshake", "`Sec-WebSocket-Key` is missing or not 16 bytes in base64.")
     return None
 
 

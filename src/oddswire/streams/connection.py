@@ -322,7 +322,7 @@ class Connection:
             self._feed.flow(self.identity.expires_at, self._place.seq, self._place.head)
 
     def _refuse_seat(self) -> None:
-        self._send(encode(error_frame("too_many_connections", "there are too many connections already")))
+        self._send(encode(error_frame("too_many_connections", "There are too many connections already.")))
         self.close(TOO_MANY_CONNECTIONS)
 
     def _listen_again(self) -> None:

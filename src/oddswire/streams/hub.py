@@ -91,7 +91,7 @@ class Hub:
         try:
             row = await self._store.read(lambda tx: log.by_id(tx, stream))
             if row is None:
-                raise Unavailable("store_unavailable", "a stream that was there is gone")
+                raise Unavailable("store_unavailable", "A stream that was there is gone.")
         except BaseException:
             self.leave(feed)
             raise

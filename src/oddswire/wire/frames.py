@@ -143,16 +143,16 @@ def decode_request(text: bytes) -> ClientFrame:
         action = _named.decode(text).action
         decoder = _requests.get(action)
         if decoder is None:
-            raise InvalidInput("unknown_action", "there is no such action", path="$.action")
+            raise InvalidInput("unknown_action", "There is no such action.", path="$.action")
         return decoder.decode(text)
     except msgspec.ValidationError as error:
         _refuse_malformed(text)
         said, _, path = str(error).partition(" - at `")
-        raise InvalidInput("invalid_frame", said, path=path.rstrip("`") or "$") from None
+        raise InvalidInput("invalid_frame", f"{said}.", path=path.rstrip("`") or "$") from None
     except (msgspec.DecodeError, UnicodeDecodeError):
-        raise InvalidInput("invalid_json", "the frame is not one JSON document in UTF-8") from None
+        raise InvalidInput("invalid_json", "The frame is not one JSON document in UTF-8.") from None
     except RecursionError:
-        raise InvalidInput("invalid_json", "the frame is nested too deeply") from None
+        raise InvalidInput("invalid_json", "The frame is nested too deeply.") from None
 
 
 def _refuse_malformed(text: bytes) -> None:
@@ -160,4 +160,4 @@ def _refuse_malformed(text: bytes) -> None:
     try:
         _syntax.decode(text)
     except (msgspec.DecodeError, RecursionError):
-        raise InvalidInput("invalid_json", "the frame is not one JSON document in UTF-8") from None
+        raise InvalidInput("invalid_json", "The frame is not one JSON document in UTF-8.") from None

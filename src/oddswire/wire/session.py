@@ -246,9 +246,9 @@ class ServerSession:
         if self.state is State.CLOSED:
             return []
         if bearer.app_id != self._app_id:
-            return self.refused("token_invalid", "the token is not of this app", now, wall)
+            return self.refused("token_invalid", "The token is not of this app.", now, wall)
         if bearer.expires_at <= wall:
-            return self.refused("token_expired", "the token has expired", now, wall)
+            return self.refused("token_expired", "The token has expired.", now, wall)
         asked, self._asked = self._asked, Cursor()
         if asked.since is None:
             asked, self._kept = (self._kept if self._kept.since is not None else asked), Cursor()
