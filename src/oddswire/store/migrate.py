@@ -48,7 +48,7 @@ def _claim(connection: sqlite3.Connection, path: Path) -> None:
             return
         for statement in split_script(_OWN_TABLES):
             connection.execute(statement)
-        connection.execute("INSERT INTO history VALUES (?, ?)", (new_history_id(), _now()))
+        connection.execute("INSERT INTO history (history_id, begun_at) VALUES (?, ?)", (new_history_id(), _now()))
         connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
 
 
@@ -71,7 +71,10 @@ def _apply(connection: sqlite3.Connection, path: Path, schema: Schema, step: Mig
             return
         for statement in split_script(step.sql):
             connection.execute(statement)
-        connection.execute("INSERT INTO migrations VALUES (?, ?, ?, ?)", (schema.name, step.number, step.title, _now()))
+        connection.execute(
+            "INSERT INTO migrations (schema, number, title, applied_at) VALUES (?, ?, ?, ?)",
+            (schema.name, step.number, step.title, _now()),
+        )
 
 
 @contextmanager

@@ -37,16 +37,19 @@ SELECT venue, market_id, outcome_id, free, held, untold, average_price, timestam
 WHERE stream_id = $1 AND free + held <> 0 ORDER BY venue, market_id, outcome_id;
 
 -- name: save_holding
-INSERT INTO holdings VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+INSERT INTO holdings (stream_id, venue, market_id, outcome_id, free, held, untold, average_price, timestamp, seq)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 ON CONFLICT (stream_id, venue, market_id, outcome_id) DO UPDATE SET free = excluded.free, held = excluded.held,
     untold = excluded.untold, average_price = excluded.average_price, timestamp = excluded.timestamp,
     seq = excluded.seq;
 
 -- name: insert_entry
-INSERT INTO entries VALUES ($1, $2, $3, $4, $5, $6);
+INSERT INTO entries (entry_id, stream_id, venue, kind, reference, timestamp)
+VALUES ($1, $2, $3, $4, $5, $6);
 
 -- name: insert_posting
-INSERT INTO postings VALUES ($1, $2, $3, $4, $5);
+INSERT INTO postings (entry_id, line, account, asset, amount)
+VALUES ($1, $2, $3, $4, $5);
 
 -- name: has_entry
 SELECT 1 FROM entries WHERE entry_id = $1;
@@ -56,7 +59,8 @@ SELECT market_id, status, tick, size_step, min_size, max_size, fee, outcomes FRO
 WHERE scope = $1 AND venue = $2 AND market_id = $3;
 
 -- name: save_market
-INSERT INTO markets VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+INSERT INTO markets (scope, venue, market_id, status, tick, size_step, min_size, max_size, fee, outcomes)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 ON CONFLICT (scope, venue, market_id) DO UPDATE SET status = excluded.status, tick = excluded.tick,
     size_step = excluded.size_step, min_size = excluded.min_size, max_size = excluded.max_size, fee = excluded.fee,
     outcomes = excluded.outcomes;

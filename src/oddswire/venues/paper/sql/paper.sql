@@ -2,7 +2,8 @@
 SELECT market_id, status, winner, reference, pairs, last_rank FROM paper_markets WHERE app = $1 AND market_id = $2;
 
 -- name: insert_market
-INSERT INTO paper_markets VALUES ($1, $2, 'open', NULL, $3, 0, 0);
+INSERT INTO paper_markets (app, market_id, status, winner, reference, pairs, last_rank)
+VALUES ($1, $2, 'open', NULL, $3, 0, 0);
 
 -- name: save_market
 UPDATE paper_markets SET status = $3, winner = $4, reference = $5, pairs = $6, last_rank = $7
@@ -15,36 +16,49 @@ SELECT app, market_id FROM paper_markets WHERE status = 'closed' AND winner IS N
 SELECT account, cash, held, version FROM paper_accounts WHERE app = $1 AND account = $2;
 
 -- name: save_account
-INSERT INTO paper_accounts VALUES ($1, $2, $3, $4, $5)
+INSERT INTO paper_accounts (app, account, cash, held, version)
+VALUES ($1, $2, $3, $4, $5)
 ON CONFLICT (app, account) DO UPDATE SET cash = excluded.cash, held = excluded.held, version = excluded.version;
 
 -- name: holding
 SELECT free, held FROM paper_holdings WHERE app = $1 AND market_id = $2 AND account = $3 AND outcome_id = $4;
 
 -- name: save_holding
-INSERT INTO paper_holdings VALUES ($1, $2, $3, $4, $5, $6)
+INSERT INTO paper_holdings (app, market_id, account, outcome_id, free, held)
+VALUES ($1, $2, $3, $4, $5, $6)
 ON CONFLICT (app, market_id, account, outcome_id) DO UPDATE SET free = excluded.free, held = excluded.held;
 
 -- name: order
-SELECT * FROM paper_orders WHERE order_id = $1;
+SELECT order_id, app, account, ref, market_id, outcome_id, side, price, size, time_in_force, expires_at, post_only,
+    filled, state, reason, is_bid, yes_price, rank, money_held, contracts_held, changed_at, version
+FROM paper_orders WHERE order_id = $1;
 
 -- name: order_by_ref
-SELECT * FROM paper_orders WHERE app = $1 AND account = $2 AND ref = $3;
+SELECT order_id, app, account, ref, market_id, outcome_id, side, price, size, time_in_force, expires_at, post_only,
+    filled, state, reason, is_bid, yes_price, rank, money_held, contracts_held, changed_at, version
+FROM paper_orders WHERE app = $1 AND account = $2 AND ref = $3;
 
 -- name: save_order
-INSERT INTO paper_orders VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19,
+INSERT INTO paper_orders (order_id, app, account, ref, market_id, outcome_id, side, price, size, time_in_force,
+    expires_at, post_only, filled, state, reason, is_bid, yes_price, rank, money_held, contracts_held, changed_at,
+    version)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19,
     $20, $21, $22)
 ON CONFLICT (order_id) DO UPDATE SET filled = excluded.filled, state = excluded.state, reason = excluded.reason,
     money_held = excluded.money_held, contracts_held = excluded.contracts_held, changed_at = excluded.changed_at,
     version = excluded.version;
 
 -- name: resting_asks
-SELECT * FROM paper_orders WHERE app = $1 AND market_id = $2 AND is_bid = 0 AND state = 'open'
+SELECT order_id, app, account, ref, market_id, outcome_id, side, price, size, time_in_force, expires_at, post_only,
+    filled, state, reason, is_bid, yes_price, rank, money_held, contracts_held, changed_at, version
+FROM paper_orders WHERE app = $1 AND market_id = $2 AND is_bid = 0 AND state = 'open'
     AND yes_price <= $3 AND (yes_price, rank) > ($4, $5)
 ORDER BY yes_price, rank LIMIT 16;
 
 -- name: resting_bids
-SELECT * FROM paper_orders WHERE app = $1 AND market_id = $2 AND is_bid = 1 AND state = 'open'
+SELECT order_id, app, account, ref, market_id, outcome_id, side, price, size, time_in_force, expires_at, post_only,
+    filled, state, reason, is_bid, yes_price, rank, money_held, contracts_held, changed_at, version
+FROM paper_orders WHERE app = $1 AND market_id = $2 AND is_bid = 1 AND state = 'open'
     AND yes_price >= $3 AND (yes_price < $4 OR (yes_price = $4 AND rank > $5))
 ORDER BY yes_price DESC, rank LIMIT 16;
 
@@ -55,14 +69,20 @@ SELECT MIN(yes_price) FROM paper_orders WHERE app = $1 AND market_id = $2 AND is
 SELECT MAX(yes_price) FROM paper_orders WHERE app = $1 AND market_id = $2 AND is_bid = 1 AND state = 'open';
 
 -- name: house_orders
-SELECT * FROM paper_orders WHERE app = $1 AND market_id = $2 AND state = 'open' AND account = $3
+SELECT order_id, app, account, ref, market_id, outcome_id, side, price, size, time_in_force, expires_at, post_only,
+    filled, state, reason, is_bid, yes_price, rank, money_held, contracts_held, changed_at, version
+FROM paper_orders WHERE app = $1 AND market_id = $2 AND state = 'open' AND account = $3
 ORDER BY is_bid, yes_price, rank;
 
 -- name: open_of_account
-SELECT * FROM paper_orders WHERE app = $1 AND market_id = $2 AND state = 'open' AND account = $3;
+SELECT order_id, app, account, ref, market_id, outcome_id, side, price, size, time_in_force, expires_at, post_only,
+    filled, state, reason, is_bid, yes_price, rank, money_held, contracts_held, changed_at, version
+FROM paper_orders WHERE app = $1 AND market_id = $2 AND state = 'open' AND account = $3;
 
 -- name: expiring
-SELECT * FROM paper_orders WHERE state = 'open' AND expires_at IS NOT NULL AND expires_at <= $1
+SELECT order_id, app, account, ref, market_id, outcome_id, side, price, size, time_in_force, expires_at, post_only,
+    filled, state, reason, is_bid, yes_price, rank, money_held, contracts_held, changed_at, version
+FROM paper_orders WHERE state = 'open' AND expires_at IS NOT NULL AND expires_at <= $1
 ORDER BY expires_at LIMIT 100;
 
 -- name: in_market
@@ -74,16 +94,21 @@ ORDER BY account LIMIT 100;
 SELECT outcome_id, free, held FROM paper_holdings WHERE app = $1 AND market_id = $2 AND account = $3;
 
 -- name: insert_fill
-INSERT INTO paper_fills VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9);
+INSERT INTO paper_fills (fill_id, app, account, order_id, price, size, fee, at, version)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9);
 
 -- name: insert_transfer
-INSERT INTO paper_transfers VALUES ($1, $2, $3, $4, $5, $6);
+INSERT INTO paper_transfers (app, account, version, transfer_id, amount, at)
+VALUES ($1, $2, $3, $4, $5, $6);
 
 -- name: insert_settlement
-INSERT INTO paper_settlements VALUES ($1, $2, $3, $4, $5, $6, $7);
+INSERT INTO paper_settlements (app, account, version, market_id, winner, payout, at)
+VALUES ($1, $2, $3, $4, $5, $6, $7);
 
 -- name: orders_after
-SELECT * FROM paper_orders WHERE app = $1 AND account = $2 AND version > $3 ORDER BY version, rank;
+SELECT order_id, app, account, ref, market_id, outcome_id, side, price, size, time_in_force, expires_at, post_only,
+    filled, state, reason, is_bid, yes_price, rank, money_held, contracts_held, changed_at, version
+FROM paper_orders WHERE app = $1 AND account = $2 AND version > $3 ORDER BY version, rank;
 
 -- name: fills_after
 SELECT fill_id, order_id, price, size, fee, at FROM paper_fills WHERE app = $1 AND account = $2 AND version > $3
