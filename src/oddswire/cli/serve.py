@@ -62,7 +62,13 @@ def serve(
 
     def ready(address: "Address") -> None:
         if as_json:
-            logger.info("serving", version=version("oddswire"), url=address.url, admin=str(address.admin), dev=dev)
+            logger.info(
+                "serving",
+                version=version("oddswire"),
+                url=address.url,
+                admin=address.admin and str(address.admin),
+                dev=dev,
+            )
         else:
             _introduce(address, database, dev)
 
