@@ -1,24 +1,19 @@
 """`oddswire paper`: what happens at the paper venue without an order, straight in its database."""
 
-import asyncio
-from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
+from typing import Annotated, Literal
 
 import typer
 
-from oddswire.cli import options, output
+from oddswire.cli import options, output, paper_faults
 from oddswire.cli.faults import usage
+from oddswire.cli.paper_acts import act
 from oddswire.clock import SystemClock
 from oddswire.errors import InvalidInput
 from oddswire.money import floor_cents, parse_amount
 
-if TYPE_CHECKING:
-    from oddswire.store.sqlite import SqliteStore
-    from oddswire.venues.paper import PaperConfig
-
-T = TypeVar("T")
 commands = typer.Typer(help="Act on the paper venue. A running gateway tells its users within a second.")
+commands.add_typer(paper_faults.commands, name="fault")
 Market = Annotated[str, typer.Argument(help="The market's id, such as fed-cut-dec.")]
 App = Annotated[str, typer.Option("--app", envvar="ODDSWIRE_APP", help="The app whose book it is.")]
 
@@ -43,7 +38,7 @@ def deposit(
     except InvalidInput as fault:
         raise usage(fault.detail) from fault
     signed = -amount if withdraw else amount
-    _act(database, lambda store, config: acts.deposit(store, config, SystemClock(), app, user, signed))
+    act(database, lambda store, config: acts.deposit(store, config, SystemClock(), app, user, signed))
     output.line(f"{user} has {output.dollars(floor_cents(amount))} {'less' if withdraw else 'more'}.")
 
 
@@ -64,7 +59,7 @@ def resolve(
     from oddswire.venues.paper import acts
 
     with output.working(f"Settling {market} …") as progress:
-        settled = _act(
+        settled = act(
             database,
             lambda store, config: acts.resolve(
                 store, config, SystemClock(), app, market, winner, lambda done: progress(done, None)
@@ -97,16 +92,4 @@ def _set_status(database: Path, app: str, market: str, status: Literal["open", "
     # as above
     from oddswire.venues.paper import acts
 
-    _act(database, lambda store, config: acts.set_status(store, config, SystemClock(), app, market, status))
-
-
-def _act(database: Path, act: "Callable[[SqliteStore, PaperConfig], Awaitable[T]]") -> T:
-    # as above
-    from oddswire.cli.databases import opened, settings
-    from oddswire.venues.paper import paper_config
-
-    async def work() -> T:
-        async with opened(database) as store:
-            return await act(store, paper_config(settings()))
-
-    return asyncio.run(work())
+    act(database, lambda store, config: acts.set_status(store, config, SystemClock(), app, market, status))

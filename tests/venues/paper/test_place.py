@@ -223,6 +223,11 @@ async def test_a_newcomer_s_order_fills_against_the_house_and_the_price_follows(
     assert (await housed.venue.read(ANN, None)).orders[-1].state == "filled"
 
 
+async def test_the_very_first_order_in_a_market_meets_the_house(housed: Pit) -> None:
+    answer = await housed.place("ann", "buy", "yes", 0.51, 10)
+    assert [(report.state, report.filled) for report in answer.orders] == [("filled", 10 * ONE)]
+
+
 async def test_the_house_never_crosses_a_user(housed: Pit) -> None:
     await housed.place("ann", "buy", "yes", 0.50, 20)
     for _ in range(12):

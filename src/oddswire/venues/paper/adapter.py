@@ -1,8 +1,9 @@
 """The paper venue as `venues.base.Venue`: requests in, evidence out, and a stream that wakes."""
 
 import asyncio
+import random
 from collections.abc import AsyncIterator, Callable, Sequence
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import structlog
 
@@ -15,10 +16,10 @@ from oddswire.venues.paper import acts, units
 from oddswire.venues.paper.acts import Unresolved
 from oddswire.venues.paper.book import PaperOrder
 from oddswire.venues.paper.config import NO, YES, MarketSpec, PaperConfig
+from oddswire.venues.paper.faults import Asked, Faults
 from oddswire.venues.paper.floor import MarketRow
 from oddswire.venues.paper.units import Request
 
-T = TypeVar("T")
 TICK_SECONDS = 0.25
 POLL_SECONDS = 1.0
 KEPT_REPORTS = 10_000
@@ -33,13 +34,17 @@ class _Report(NamedTuple):
 
 
 class PaperVenue:
-    """The venue on a store that holds its tables; `run` expires orders and finishes resolutions."""
+    """The venue on a store that holds its tables; `run` expires orders and finishes resolutions.
+
+    `faults` are those it was told to commit, as of the last tick: without `run` it is honest.
+    """
 
     name = "paper"
     title = "Paper"
     signature_window = 0
 
-    def __init__(self, store: Store, clock: Clock, config: PaperConfig) -> None:
+    def __init__(self, store: Store, clock: Clock, config: PaperConfig, chance: random.Random | None = None) -> None:
+        self.faults = Faults(store, chance or random.SystemRandom())
         self._store = store
         self._clock = clock
         self._config = config
@@ -47,15 +52,15 @@ class PaperVenue:
 
     async def open_account(self, account: Account) -> Evidence:
         """Open an account with its opening deposit; a repeat changes nothing."""
-        return await self._write(account, units.open_account)
+        return await self._write("open", account, units.open_account)
 
     async def place(self, account: Account, request: OrderRequest) -> Evidence:
         """Take an order; a repeat of its ref returns what became of it."""
-        return await self._write(account, lambda asked: units.place(asked, request))
+        return await self._write("place", account, lambda asked: units.place(asked, request))
 
     async def cancel(self, account: Account, venue_order_id: str) -> Evidence:
         """Cancel an order."""
-        return await self._write(account, lambda asked: units.cancel(asked, venue_order_id))
+        return await self._write("cancel", account, lambda asked: units.cancel(asked, venue_order_id))
 
     async def find(self, account: Account, ref: str) -> Evidence:
         """Look an order up by our ref.
@@ -63,11 +68,15 @@ class PaperVenue:
         It goes through the writer, behind every request that has begun: a snapshot could miss an order that is being
         taken, and say that it never arrived.
         """
-        return await self._write(account, lambda asked: units.find(asked, ref))
+        return await self._write("find", account, lambda asked: units.find(asked, ref))
 
     async def read(self, account: Account, after: int | None) -> Evidence:
         """Return all that changed after a version, with the wallet."""
-        return await self._read(account, lambda asked: units.evidence(asked, after or 0))
+
+        async def work() -> Evidence:
+            return await self._store.read(lambda tx: units.evidence(self._request(tx, account), after or 0))
+
+        return await self.faults.answer("read", work)
 
     async def markets(self, app: str, after: str | None, limit: int) -> Sequence[Market]:
         """Return a page of the catalogue with the app's own book, made at the first look."""
@@ -94,10 +103,10 @@ class PaperVenue:
             reports = await self._store.read(_reports_after(last))
             if reports and reports[0].number > last + 1:
                 yield Wake()
-            for report in reports:
-                last = report.number
-                yield _wake(report)
             if reports:
+                last = reports[-1].number
+                for wake in await self.faults.tell([_wake(report) for report in reports]):
+                    yield wake
                 continue
             try:
                 async with asyncio.timeout(POLL_SECONDS):
@@ -122,6 +131,7 @@ class PaperVenue:
             await asyncio.sleep(TICK_SECONDS)
 
     async def _tick(self, *, prune: bool) -> None:
+        await self.faults.refresh()
         now = self._clock.now()
         due = await self._store.read(lambda tx: tx.all(PaperOrder, "paper.expiring", now))
         for order in due:
@@ -145,20 +155,23 @@ class PaperVenue:
         if prune:
             await self._store.write(lambda tx: tx.run("paper.prune_reports", KEPT_REPORTS))
 
-    async def _write(self, account: Account, work: Callable[[Request], T]) -> T:
-        try:
-            return await self._store.write(lambda tx: work(Request(tx, self._config, account, self._clock.now())))
-        except Unavailable as fault:
-            # as from any venue: whether it was done is for `find` to tell
-            raise NoAnswer(fault.detail) from fault
-        finally:
-            self.poll()
+    async def _write(self, asked: Asked, account: Account, unit: Callable[[Request], Evidence]) -> Evidence:
+        async def work() -> Evidence:
+            try:
+                return await self._store.write(lambda tx: unit(self._request(tx, account)))
+            except Unavailable as fault:
+                # as from any venue: whether it was done is for `find` to tell
+                raise NoAnswer(fault.detail) from fault
+            finally:
+                self.poll()
 
-    async def _read(self, account: Account, work: Callable[[Request], T]) -> T:
-        return await self._store.read(lambda tx: work(Request(tx, self._config, account, self._clock.now())))
+        return await self.faults.answer(asked, work)
+
+    def _request(self, tx: Tx, account: Account) -> Request:
+        return Request(tx, self._config, account, self._clock.now())
 
     def _make_book(self, tx: Tx, app: str, spec: MarketSpec) -> None:
-        floor = Request(tx, self._config, Account(app, ""), self._clock.now()).floor
+        floor = self._request(tx, Account(app, "")).floor
         floor.market(spec)
         floor.leave()
 

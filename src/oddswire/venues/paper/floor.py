@@ -64,6 +64,19 @@ class HeldRow(NamedTuple):
     held: int
 
 
+class FillRow(NamedTuple):
+    """A fill's row; `other_fill` is the other side's, None for one of before that was kept."""
+
+    fill_id: str
+    order_id: str
+    price: int
+    size: int
+    fee: int
+    reversed: int
+    at: int
+    other_fill: str | None
+
+
 @dataclass(slots=True)
 class Floor:
     """The rows of one app's book that a unit works on; `leave` writes them back and lets the stream report."""
@@ -95,6 +108,8 @@ class Floor:
                 self._markets[spec.market_id] = row
                 self.deposit(house_account(spec.market_id), "opening", self.config.house_money)
                 self.quote(spec, row)
+                # the order that made the market is to meet them
+                self.save_orders()
             self._markets[spec.market_id] = row
         return self._markets[spec.market_id]
 
@@ -192,9 +207,43 @@ class Floor:
         """Fill both sides of a match, the taker paying the fee; return the maker's order as it then is."""
         maker = self.order(match.maker)
         market.pairs += book.new_pairs(taker, maker, match.size)
-        self._fill(taker, match, self.config.fee)
-        self._fill(maker, match, 0)
+        taken, made = next(self._fill_ids), next(self._fill_ids)
+        self._fill(taker, match, self.config.fee, taken, made)
+        self._fill(maker, match, 0, made, taken)
         return maker
+
+    def reopen(self, order: PaperOrder) -> None:
+        """Put what is left of a finished order back to where it holds its means, for a fill that comes late."""
+        order.state = "open"
+        self._hold(order)
+
+    def undo(self, order: PaperOrder, fill: FillRow) -> None:
+        """Take one side of a fill back: a resting order rests on with more left, a finished one is canceled."""
+        row, sign = self.touch(order.account), 1 if order.side == "buy" else -1
+        held = self.held(order.market_id, order.account, order.outcome_id)
+        order.filled -= fill.size
+        if order.state != "open":
+            order.reason = order.reason if order.state == "canceled" else "fill_reversed"
+            order.state = "canceled"
+        money, contracts = book.holds(order, self.config.fee) if order.state == "open" else (0, 0)
+        row.cash += sign * book.exact(fill.price, fill.size) + fill.fee + order.money_held - money
+        row.held += money - order.money_held
+        held.free += order.contracts_held - contracts - sign * fill.size
+        held.held += contracts - order.contracts_held
+        order.money_held, order.contracts_held = money, contracts
+        if fill.fee:
+            self.touch(FEES).cash -= fill.fee
+        self._keep(order)
+        self.tx.run("paper.reverse_fill", fill.fill_id, self.now, row.version)
+
+    def make_pairs(self, market: MarketRow, account: str) -> None:
+        """Let an account buy pairs of YES and NO for a dollar each, as many as it lacks of either."""
+        yes, no = (self.held(market.market_id, account, outcome) for outcome in (YES, NO))
+        lacking = max(-yes.free, -no.free, 0)
+        yes.free += lacking
+        no.free += lacking
+        self.touch(account).cash -= lacking
+        market.pairs += lacking
 
     def end(self, order: PaperOrder, state: str, reason: str | None) -> None:
         """Take the rest of an order off the book and give back what it held."""
@@ -286,7 +335,7 @@ class Floor:
             held.held += order.contracts_held
         self._keep(order)
 
-    def _fill(self, order: PaperOrder, match: Match, fee_rate: int) -> None:
+    def _fill(self, order: PaperOrder, match: Match, fee_rate: int, fill_id: str, other_fill: str) -> None:
         row = self.touch(order.account)
         price = book.own_price(order.outcome_id, match.yes_price)
         paid, fee = book.exact(price, match.size), book.exact(fee_rate, match.size)
@@ -307,8 +356,8 @@ class Floor:
         self._keep(order)
         self.tx.run(
             "paper.insert_fill",
-            *(next(self._fill_ids), self.app, order.account, order.order_id, price, match.size, fee, self.now),
-            row.version,
+            *(fill_id, self.app, order.account, order.order_id, price, match.size, fee, self.now),
+            *(row.version, other_fill),
         )
 
     def _keep(self, order: PaperOrder) -> None:

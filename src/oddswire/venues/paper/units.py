@@ -1,7 +1,6 @@
 """The venue's units of work: place, cancel, expire, settle, and the evidence of an account."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from oddswire.ids import new_id
 from oddswire.money import ONE
@@ -19,18 +18,9 @@ from oddswire.venues.base import (
 from oddswire.venues.paper import book
 from oddswire.venues.paper.book import PaperOrder
 from oddswire.venues.paper.config import NO, YES, MarketSpec, PaperConfig
-from oddswire.venues.paper.floor import AccountRow, Floor, HeldRow, MarketRow, house_account, user_account
+from oddswire.venues.paper.floor import AccountRow, FillRow, Floor, HeldRow, MarketRow, house_account, user_account
 
 CANCELED_BY_USER = "canceled_by_user"
-
-
-class _FillRow(NamedTuple):
-    fill_id: str
-    order_id: str
-    price: int
-    size: int
-    fee: int
-    at: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,7 +223,7 @@ def find(request: Request, ref: str) -> Evidence:
     order = request.tx.one(PaperOrder, "paper.order_by_ref", request.account.app, request.name, ref)
     if order is None:
         return Evidence(request.account, request.now)
-    fills = request.tx.all(_FillRow, "paper.fills_of_order", order.order_id)
+    fills = request.tx.all(FillRow, "paper.fills_of_order", order.order_id)
     return Evidence(
         request.account, request.now, orders=(_order_report(order),), fills=tuple(_fill_report(row) for row in fills)
     )
@@ -251,7 +241,7 @@ def evidence(request: Request, after: int) -> Evidence:
         previous=after,
         cursor=row.version,
         orders=tuple(_order_report(order) for order in tx.all(PaperOrder, "paper.orders_after", *key, after)),
-        fills=tuple(_fill_report(fill) for fill in tx.all(_FillRow, "paper.fills_after", *key, after)),
+        fills=tuple(_fill_report(fill) for fill in tx.all(FillRow, "paper.fills_after", *key, after)),
         transfers=tuple(tx.all(TransferReport, "paper.transfers_after", *key, after)),
         settlements=tuple(tx.all(_settlement_report, "paper.settlements_after", *key, after)),
         wallet=row.cash + row.held,
@@ -277,8 +267,8 @@ def _order_report(order: PaperOrder) -> OrderReport:
     )
 
 
-def _fill_report(row: _FillRow) -> FillReport:
-    return FillReport(row.fill_id, row.order_id, row.price, row.size, row.fee, False, row.at)
+def _fill_report(row: FillRow) -> FillReport:
+    return FillReport(row.fill_id, row.order_id, row.price, row.size, row.fee, bool(row.reversed), row.at)
 
 
 def _settlement_report(market_id: str, winner: str, payout: int, at: int) -> SettlementReport:

@@ -38,6 +38,9 @@ SELECT order_id, app, account, ref, market_id, outcome_id, side, price, size, ti
     filled, state, reason, is_bid, yes_price, rank, money_held, contracts_held, changed_at, version
 FROM paper_orders WHERE app = $1 AND account = $2 AND ref = $3;
 
+-- name: order_of_app
+SELECT order_id FROM paper_orders WHERE app = $1 AND (order_id = $2 OR ref = $2);
+
 -- name: save_order
 INSERT INTO paper_orders (order_id, app, account, ref, market_id, outcome_id, side, price, size, time_in_force,
     expires_at, post_only, filled, state, reason, is_bid, yes_price, rank, money_held, contracts_held, changed_at,
@@ -94,8 +97,18 @@ ORDER BY account LIMIT 100;
 SELECT outcome_id, free, held FROM paper_holdings WHERE app = $1 AND market_id = $2 AND account = $3;
 
 -- name: insert_fill
-INSERT INTO paper_fills (fill_id, app, account, order_id, price, size, fee, at, version)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9);
+INSERT INTO paper_fills (fill_id, app, account, order_id, price, size, fee, at, version, other_fill)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10);
+
+-- name: reverse_fill
+UPDATE paper_fills SET reversed = 1, at = $2, version = $3 WHERE fill_id = $1;
+
+-- name: newest_fill
+SELECT fill_id, order_id, price, size, fee, reversed, at, other_fill FROM paper_fills
+WHERE order_id = $1 AND reversed = 0 ORDER BY version DESC, fill_id DESC LIMIT 1;
+
+-- name: fill
+SELECT fill_id, order_id, price, size, fee, reversed, at, other_fill FROM paper_fills WHERE fill_id = $1;
 
 -- name: insert_transfer
 INSERT INTO paper_transfers (app, account, version, transfer_id, amount, at)
@@ -111,11 +124,12 @@ SELECT order_id, app, account, ref, market_id, outcome_id, side, price, size, ti
 FROM paper_orders WHERE app = $1 AND account = $2 AND version > $3 ORDER BY version, rank;
 
 -- name: fills_after
-SELECT fill_id, order_id, price, size, fee, at FROM paper_fills WHERE app = $1 AND account = $2 AND version > $3
-ORDER BY version, fill_id;
+SELECT fill_id, order_id, price, size, fee, reversed, at, other_fill FROM paper_fills
+WHERE app = $1 AND account = $2 AND version > $3 ORDER BY version, fill_id;
 
 -- name: fills_of_order
-SELECT fill_id, order_id, price, size, fee, at FROM paper_fills WHERE order_id = $1 ORDER BY fill_id;
+SELECT fill_id, order_id, price, size, fee, reversed, at, other_fill FROM paper_fills
+WHERE order_id = $1 ORDER BY fill_id;
 
 -- name: transfers_after
 SELECT transfer_id, amount, at FROM paper_transfers WHERE app = $1 AND account = $2 AND version > $3 ORDER BY version;
@@ -135,6 +149,22 @@ SELECT MAX(number) FROM paper_reports;
 
 -- name: prune_reports
 DELETE FROM paper_reports WHERE number <= (SELECT MAX(number) FROM paper_reports) - $1;
+
+-- name: set_fault
+INSERT INTO paper_faults (name, times, delay) VALUES ($1, $2, $3)
+ON CONFLICT (name) DO UPDATE SET times = excluded.times, delay = excluded.delay;
+
+-- name: use_fault
+UPDATE paper_faults SET times = times - 1 WHERE name = $1 AND times > 0;
+
+-- name: drop_used_fault
+DELETE FROM paper_faults WHERE name = $1 AND times <= 0;
+
+-- name: clear_fault
+DELETE FROM paper_faults WHERE name = $1;
+
+-- name: faults
+SELECT name, times, delay FROM paper_faults ORDER BY name;
 
 -- name: check_money
 SELECT a.app,
@@ -162,6 +192,8 @@ WHERE a.held <> COALESCE((SELECT SUM(o.money_held) FROM paper_orders o
     WHERE o.app = a.app AND o.account = a.account AND o.version >= 0), 0);
 
 -- name: check_fills
-SELECT o.order_id, o.filled, COALESCE((SELECT SUM(f.size) FROM paper_fills f WHERE f.order_id = o.order_id), 0)
+SELECT o.order_id, o.filled, COALESCE((SELECT SUM(f.size) FROM paper_fills f
+    WHERE f.order_id = o.order_id AND f.reversed = 0), 0)
 FROM paper_orders o
-WHERE o.filled <> COALESCE((SELECT SUM(f.size) FROM paper_fills f WHERE f.order_id = o.order_id), 0);
+WHERE o.filled <> COALESCE((SELECT SUM(f.size) FROM paper_fills f
+    WHERE f.order_id = o.order_id AND f.reversed = 0), 0);
