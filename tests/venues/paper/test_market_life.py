@@ -1,4 +1,5 @@
 import asyncio
+from typing import Literal
 
 import pytest
 
@@ -42,6 +43,15 @@ async def test_a_paused_market_takes_cancels_only(pit: Pit) -> None:
     await pit.venue.cancel(ANN, placed.orders[0].venue_order_id)
     await set_status(pit.store, pit.config, pit.clock, "app", "rain", "open")
     await pit.place("bob", "buy", "no", 0.5, 1)
+
+
+@pytest.mark.parametrize("status", ["open", "paused"])
+async def test_the_first_that_happens_to_a_market_may_be_a_pause_or_its_end(
+    housed: Pit, status: Literal["open", "paused"]
+) -> None:
+    await set_status(housed.store, housed.config, housed.clock, "app", "rain", status)
+    assert await housed.findings() == []
+    await resolve(housed.store, housed.config, housed.clock, "other", "rain", "yes")
 
 
 async def test_a_resolution_cancels_orders_and_pays_the_winners(pit: Pit) -> None:

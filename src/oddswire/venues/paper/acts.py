@@ -134,9 +134,11 @@ def _change(
 
 def _save_status(floor: Floor, market_id: str, status: MarketStatus, winner: str | None) -> None:
     market = floor.market_row(market_id)
-    if market.status == status:
-        return
-    market.status = status
-    market.winner = winner or market.winner
+    changed = market.status != status
+    if changed:
+        market.status = status
+        market.winner = winner or market.winner
+    # also where the status stays: the market may have been made by this very unit
     floor.leave()
-    floor.tx.run("paper.insert_report", floor.app, "", 0)
+    if changed:
+        floor.tx.run("paper.insert_report", floor.app, "", 0)
