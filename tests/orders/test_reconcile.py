@@ -4,13 +4,15 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
+from structlog.testing import capture_logs
 
 from oddswire.errors import Unavailable
 from oddswire.events import OrderEvent
 from oddswire.orders.desk import SEND_WINDOW
 from oddswire.orders.order import Order
+from oddswire.orders.reconcile import _Due
 from oddswire.streams import log
-from oddswire.venues.base import Account, Evidence, OrderRequest, Wake
+from oddswire.venues.base import Account, Evidence, NoAnswer, OrderRequest, Wake
 from tests.orders.conftest import APP, Shop, steps
 
 ANN = Account(APP, "ann")
@@ -61,6 +63,31 @@ async def test_of_what_could_not_be_read_nothing_newer_is_forgotten_for_somethin
     await following.dispatch.record("scripted", early, "venue")
     following.venue.silent = False
     await told(following, "filled")
+
+
+@pytest.mark.parametrize("also_swept", [False, True])
+async def test_a_read_that_tells_less_than_the_wake_promised_is_asked_for_again(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, also_swept: bool
+) -> None:
+    placed = await shop.place()
+    behind = await shop.venue.read(ANN, None)
+    shop.venue.fill(ANN, placed.order.order_id, 4_000_000)
+    cursor = (await shop.venue.read(ANN, None)).cursor
+
+    async def lagging(_: Account, __: int | None) -> Evidence:
+        return behind
+
+    with monkeypatch.context() as patched:
+        patched.setattr(shop.venue, "read", lagging)
+        woken, swept = _Due("venue", cursor or 0), _Due("reconciled", anyway=True)
+        # the first is read at once, what follows is joined into one
+        for due in (swept, woken, swept) if also_swept else (woken,):
+            shop.reconciler._mark(ANN, due)
+        await shop.reconciler.level()
+    assert "partially_filled" not in steps(await shop.events())
+    await shop.reconciler._check()
+    await shop.reconciler.level()
+    assert await sources(shop, "partially_filled") == ["venue"]
 
 
 async def _try_to_read(shop: Shop, cursor: int | None) -> None:
@@ -212,6 +239,41 @@ async def test_a_venue_that_falls_silent_is_told_of_and_asked_again(following: S
     following.venue.silent = False
     await told(following, "partially_filled")
     assert following.pulses == ["degraded", "live"]
+
+
+async def test_an_order_or_a_cancel_without_an_answer_is_told_of_as_well(
+    following: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    following.venue.script = ["lost_after"]
+    placed = await following.place()
+    assert following.pulses[0] == "degraded"
+    await told(following, "OrderSubmitted")
+    assert following.pulses[-1] == "live"
+    said = len(following.pulses)
+
+    async def lost(*_: object) -> Evidence:
+        raise NoAnswer("the line is down")
+
+    async def degraded() -> bool:
+        return following.pulses[said:][:1] == ["degraded"]
+
+    monkeypatch.setattr(following.venue, "cancel", lost)
+    await following.desk.cancel(APP, "ann", placed.order.order_id)
+    await eventually(degraded)
+
+
+async def test_a_store_that_fails_is_not_said_to_be_the_venue_s_silence(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def failing(*_: object) -> None:
+        raise Unavailable("store_unavailable", "not now")
+
+    monkeypatch.setattr(shop.dispatch, "record", failing)
+    with capture_logs() as logs:
+        await shop.reconciler.sweep()
+        await shop.reconciler.level()
+    assert {line["event"] for line in logs} == {"reconcile_postponed"}
+    assert shop.pulses == []
 
 
 async def test_an_order_held_as_rejected_that_the_venue_has_is_reported_and_keeps_nothing_else_back(shop: Shop) -> None:

@@ -6,7 +6,7 @@ by the node that committed it and only before the deadline; everybody else asks 
 
 import asyncio
 from collections import Counter
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 
 import structlog
 
@@ -43,6 +43,11 @@ class Dispatch:
         self._cancels = asyncio.Semaphore(CANCELS_AT_ONCE)
         self._canceling: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._listeners: dict[str, Callable[[bool], None]] = {}
+
+    def on_heard(self, venue: str, listener: Callable[[bool], None]) -> None:
+        """Call `listener` after each place and cancel sent to a venue, with whether it answered, be it with a no."""
+        self._listeners[venue] = listener
 
     def answer(self, order_id: str) -> "asyncio.Future[Order]":
         """Return a future of the order as it is once the venue has been heard on it; shield it, it is shared."""
@@ -171,11 +176,14 @@ class Dispatch:
         try:
             evidence = await self._venues[order.venue].place(account, _request(order))
         except VenueRejected as said:
+            self._tell_heard(order.venue, True)
             await self.reject(order, said.code)
         except NoAnswer as fault:
             _logger.warning("venue_did_not_answer", venue=order.venue, order=order.order_id, fault=str(fault))
+            self._tell_heard(order.venue, False)
             await self.unconfirm(order)
         else:
+            self._tell_heard(order.venue, True)
             await self.record(order.venue, evidence, "venue")
 
     async def _send_cancel(self, account: Account, order: Order, venue_order_id: str) -> None:
@@ -183,6 +191,8 @@ class Dispatch:
             async with self._cancels:
                 await self._cancel(account, order, venue_order_id)
         except (NoAnswer, Unavailable) as fault:
+            if isinstance(fault, NoAnswer):
+                self._tell_heard(order.venue, False)
             # the wish is stored: the next check sends it again
             _logger.warning("cancel_postponed", venue=order.venue, order=order.order_id, fault=str(fault))
         finally:
@@ -192,8 +202,10 @@ class Dispatch:
         try:
             evidence = await self._venues[order.venue].cancel(account, venue_order_id)
         except VenueRejected as said:
+            self._tell_heard(order.venue, True)
             await self._refuse_cancel(order.order_id, said.code)
         else:
+            self._tell_heard(order.venue, True)
             await self.record(order.venue, evidence, "venue")
 
     async def _refuse_cancel(self, order_id: str, reason: str) -> None:
@@ -226,6 +238,11 @@ class Dispatch:
         telling.finish()
         records.save(tx, self._store.history_id, opened, telling)
         return order
+
+    def _tell_heard(self, venue: str, answered: bool) -> None:
+        listener = self._listeners.get(venue)
+        if listener is not None:
+            listener(answered)
 
     def _settled(self, order: Order) -> None:
         if order.status != "pending":

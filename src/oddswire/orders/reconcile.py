@@ -39,17 +39,16 @@ class _AccountRow(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _Due:
-    """Why an account is to be read: who noticed, and how far the venue said it has come (None: read it anyway)."""
+    """Why an account is to be read: who noticed, how far the venue said it has come, whether to read it `anyway`."""
 
     source: Source
-    cursor: int | None = None
+    cursor: int = 0
+    anyway: bool = False
 
     def join(self, other: "_Due") -> "_Due":
         """Return both in one: a stream that has told of it counts as having told of it."""
         source: Source = "venue" if "venue" in (self.source, other.source) else "reconciled"
-        if self.cursor is None or other.cursor is None:
-            return _Due(source)
-        return _Due(source, max(self.cursor, other.cursor))
+        return _Due(source, max(self.cursor, other.cursor), self.anyway or other.anyway)
 
 
 class Reconciler:
@@ -74,6 +73,7 @@ class Reconciler:
         self._dispatch = dispatch
         self._on_pulse = on_pulse
         self.pulse = Pulse(clock.now())
+        dispatch.on_heard(name, self._heard)
         self._unread: dict[Account, _Due] = {}
         self._dirty: dict[Account, _Due] = {}
         self._reading: set[Account] = set()
@@ -99,7 +99,7 @@ class Reconciler:
     async def sweep(self) -> None:
         """Ask about every account of this venue, and open one for each user who has none here yet."""
         async for account in self._accounts("ledger.accounts"):
-            self._mark(account, _Due("reconciled"))
+            self._mark(account, _Due("reconciled", anyway=True))
             await self._room.wait()
         async for account in self._accounts("ledger.without_account"):
             await self._dispatch.record(self._name, await self._venue.open_account(account), "reconciled")
@@ -132,7 +132,7 @@ class Reconciler:
             await self._list_markets()
             await self.sweep()
         else:
-            self._mark(wake.account, _Due("venue", wake.cursor))
+            self._mark(wake.account, _Due("venue", wake.cursor or 0, anyway=wake.cursor is None))
 
     def _mark(self, account: Account, due: _Due) -> None:
         _note(self._dirty, account, due)
@@ -153,15 +153,18 @@ class Reconciler:
 
     async def _read(self, account: Account, due: _Due) -> None:
         try:
-            if due.cursor is not None:
+            if not due.anyway:
                 # what this node is being answered tells the same, and is being recorded
                 await self._dispatch.quiet(account)
                 if self._dispatch.known(self._name, account) >= due.cursor:
                     return
             after = await self._store.read(lambda tx: _cursor_of(tx, account, self._name))
             evidence = await self._venue.read(account, after)
-            await self._dispatch.record(self._name, evidence, due.source)
-            self._answered()
+            recorded = await self._dispatch.record(self._name, evidence, due.source)
+            self._heard(True)
+            if (recorded.cursor or 0) < due.cursor:
+                # it told less than there is, as a part of a venue does that lags behind the one that woke us
+                _note(self._unread, account, due)
         except (NoAnswer, Unavailable) as fault:
             self._missed(fault)
             _note(self._unread, account, due)
@@ -197,7 +200,7 @@ class Reconciler:
     async def _ask(self, order: Order) -> None:
         """Ask the venue for one order; "not found" is an answer only when it can no longer arrive."""
         evidence = await self._venue.find(await self._account_of(order), order.order_id)
-        self._answered()
+        self._heard(True)
         if evidence.orders:
             await self._dispatch.record(self._name, evidence, "reconciled")
         elif _never_arrived(evidence, order, self._venue.signature_window):
@@ -232,14 +235,17 @@ class Reconciler:
                 _logger.exception("reconcile_failed", venue=self._name)
             await asyncio.sleep(seconds)
 
-    def _answered(self) -> None:
-        if self.pulse.answered(self._clock.now()):
+    def _heard(self, answered: bool) -> None:
+        now = self._clock.now()
+        if self.pulse.answered(now) if answered else self.pulse.silent(now):
             self._on_pulse(self._name, self.pulse)
 
     def _missed(self, fault: NoAnswer | Unavailable) -> None:
-        _logger.warning("venue_did_not_answer", venue=self._name, fault=str(fault))
-        if isinstance(fault, NoAnswer) and self.pulse.silent(self._clock.now()):
-            self._on_pulse(self._name, self.pulse)
+        if isinstance(fault, NoAnswer):
+            _logger.warning("venue_did_not_answer", venue=self._name, fault=str(fault))
+            self._heard(False)
+        else:
+            _logger.warning("reconcile_postponed", venue=self._name, fault=str(fault))
 
     async def _pages(self, name: str) -> AsyncIterator[Order]:
         after = ""

@@ -4,7 +4,7 @@ Evidence may be old, repeated or out of order, so merging is by facts and not by
 venue's id of it, an order is told submitted once, a finished order goes back only by a late fill or a reversal.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from oddswire.clock import Clock
 from oddswire.events import Source
@@ -76,10 +76,10 @@ def record(tx: Tx, history_id: str, venue: str, evidence: Evidence, clock: Clock
     for venue_order_id, rest in fills.items():
         stored = tx.one(Order, "orders.by_venue_id", stream.stream_id, venue, venue_order_id)
         if stored is not None:
-            _merge_fills(tx, telling, open_order(tx, opened, telling, stored), rest, resting=not stored.finished)
+            _merge_fills(tx, telling, open_order(tx, opened, telling, stored), rest, resting=False)
     for transfer in evidence.transfers:
         reference = f"{stream.stream_id}/{venue}/{transfer.transfer_id}"
-        if not records.has_entry(tx, f"transfer:{reference}"):
+        if not _is_booked(tx, telling, f"transfer:{reference}"):
             telling.transfer(reference, transfer.amount)
     for settlement in evidence.settlements:
         _settle(tx, opened, telling, settlement)
@@ -157,22 +157,32 @@ def _merge_order(tx: Tx, telling: Telling, order: Order, report: OrderReport, fi
 
 
 def _merge_fills(tx: Tx, telling: Telling, order: Order, fills: list[FillReport], *, resting: bool) -> None:
+    """Book the fills that are new and undo those that the venue undid; `resting` is whether it says the order rests.
+
+    One that was undone before we heard of it is booked all the same: older evidence may still bring it as a fill.
+    """
     if not fills:
         return
     known = {row.venue_fill_id: row for row in tx.all(KnownFill, "orders.known_fills", order.order_id)}
-    for fill in fills:
+    for fill in sorted(fills, key=_told_at):
         before = known.get(fill.fill_id)
-        if fill.reversed:
-            if before is not None and not before.reversed:
-                telling.reverse(order, before.fill_id, fill, resting)
-        elif before is None:
-            telling.fill(order, fill)
+        if before is None:
+            fill_id = telling.fill(order, replace(fill, reversed=False))
+            before = known[fill.fill_id] = KnownFill(fill.fill_id, fill_id, 0)
+        if fill.reversed and not before.reversed:
+            # an order that ends in the same evidence is ended after its fills
+            telling.reverse(order, before.fill_id, fill, resting or not order.finished)
+            known[fill.fill_id] = before._replace(reversed=1)
+
+
+def _told_at(fill: FillReport) -> int:
+    return fill.venue_timestamp
 
 
 def _settle(tx: Tx, opened: Opened, telling: Telling, report: SettlementReport) -> None:
     stream_id, venue = opened.stream.stream_id, telling.venue
     reference = f"{stream_id}/{venue}/{report.settlement_id}"
-    if records.has_entry(tx, f"settlement:{reference}"):
+    if _is_booked(tx, telling, f"settlement:{reference}"):
         return
     records.open_market_holdings(tx, opened, venue, report.market_id)
     for holding in list(opened.books.holdings.values()):
@@ -182,13 +192,23 @@ def _settle(tx: Tx, opened: Opened, telling: Telling, report: SettlementReport) 
 
 
 def _follow(opened: Opened, telling: Telling, evidence: Evidence, recorded: Recorded) -> None:
-    """Move the account's cursor if the evidence leaves no gap, and then trust the venue's wallet over ours."""
+    """Move the account's cursor if the evidence leaves no gap, and then trust the venue's wallet over ours.
+
+    Its wallet is older than our books where we have recorded anything since it was looked up, such as an answer that
+    overtook it: then it says nothing of them.
+    """
     known = opened.cursor or 0
     if evidence.previous is None or evidence.cursor is None or evidence.previous > known or evidence.cursor < known:
         return
     recorded.cursor = evidence.cursor
     wallet = opened.books.balance.wallet
-    if evidence.wallet is not None and evidence.wallet != wallet:
+    newest = evidence.as_of > opened.stream.last_timestamp
+    if evidence.wallet is not None and evidence.wallet != wallet and newest:
         recorded.correction = evidence.wallet - wallet
         reference = f"{opened.stream.stream_id}/{telling.venue}/{evidence.cursor}/{telling.timestamp}"
         telling.correct(reference, recorded.correction)
+
+
+def _is_booked(tx: Tx, telling: Telling, entry_id: str) -> bool:
+    """Tell whether a fact has been booked, by an earlier commit or by this one."""
+    return any(entry.entry_id == entry_id for entry in telling.books.entries) or records.has_entry(tx, entry_id)

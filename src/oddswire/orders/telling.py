@@ -134,8 +134,8 @@ class Telling:
         self.intend(order)
         self.submit(order, report)
 
-    def fill(self, order: Order, report: FillReport) -> None:
-        """Book a fill and tell it; a fill of a finished order corrects it."""
+    def fill(self, order: Order, report: FillReport) -> str:
+        """Book a fill, tell it and return its id with us; a fill of a finished order corrects it."""
         held = order.money_held, order.contracts_held
         order.filled += report.size
         whole = order.filled >= order.size
@@ -152,12 +152,16 @@ class Telling:
         self._keep(order, fill_id, report)
         if whole and order.cancel_wanted:
             self.refuse_cancel(order, "order_finished")
+        return fill_id
 
     def reverse(self, order: Order, fill_id: str, report: FillReport, resting: bool) -> None:
-        """Undo a fill told before; unless the order still rests at the venue it is canceled (PROTOCOL 2.5)."""
+        """Undo a fill told before; unless the order still rests at the venue it is canceled (PROTOCOL 2.5).
+
+        `resting` may be older than what we know: an order that has ended since, or is whole by other fills, stays so.
+        """
         held = order.money_held, order.contracts_held
         order.filled -= report.size
-        before = order.move(("partially_filled" if order.filled else "open") if resting else "canceled")
+        before = order.move(_after_reversal(order, resting))
         order.money_held, order.contracts_held = order.holds()
         again = order.money_held - held[0], order.contracts_held - held[1]
         self._holding(order)
@@ -334,6 +338,16 @@ class Telling:
         )
         balance.seq, balance.timestamp = event.seq, event.timestamp
         self.events.append(event)
+
+
+def _after_reversal(order: Order, resting: bool) -> OrderStatus:
+    if order.filled >= order.size:
+        return "filled"
+    if not resting:
+        return "canceled"
+    if order.status in ("canceled", "expired"):
+        return order.status
+    return "partially_filled" if order.filled else "open"
 
 
 def _shown(holding: Holding) -> tuple[int, int, int]:

@@ -66,7 +66,7 @@ class OrderReport:
 
 @dataclass(frozen=True, slots=True)
 class FillReport:
-    """One fill. `fill_id` is the venue's, one fill an order and id; `reversed` undoes a fill told before."""
+    """One fill. `fill_id` is the venue's, one fill an order and id; `reversed` undoes it, also one not told before."""
 
     fill_id: str
     venue_order_id: str
@@ -104,7 +104,7 @@ class Evidence:
     `cursor` says how far this account had come at the venue, `previous` how far it had come before what this answer
     tells: evidence whose `previous` is the cursor we hold leaves no gap. A venue without such a thing gives None twice.
     `as_of` (venue's time, ms) is how fresh it is: an order placed and acknowledged before it would be in it.
-    `wallet` is the settled money at that moment, None where the venue did not say.
+    `wallet` is the settled money at that moment, None where the venue did not say. A fact may be in it twice.
     """
 
     account: Account
