@@ -1,6 +1,8 @@
 """A fill that comes after the cancel and a fill that is taken back: whatever happens, the venue's books balance."""
 
 import random
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -137,6 +139,14 @@ async def test_contracts_sold_on_cannot_be_taken_back(pit: Pit) -> None:
     await pit.place("cy", "buy", "yes", 0.5, 6)
     await pit.place("ann", "sell", "yes", 0.5, 1)
     with pytest.raises(OperatorError, match="user/ann lacks 1 yes"):
+        await undo(pit, refs[0])
+
+
+async def test_a_fill_of_before_its_other_side_was_kept_stays(pit: Pit, tmp_path: Path) -> None:
+    refs = await matched(pit)
+    with closing(sqlite3.connect(tmp_path / "paper.db")) as connection, connection:
+        connection.execute("UPDATE paper_fills SET other_fill = NULL")
+    with pytest.raises(OperatorError, match="no fill that can be taken back"):
         await undo(pit, refs[0])
 
 
