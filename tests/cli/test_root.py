@@ -27,6 +27,8 @@ def test_every_command_is_there() -> None:
         *("", "serve", "demo", "check", "backup", "restore", "token", "watch"),
         *("app", "app create", "app list", "app disable", "order", "order place", "order cancel"),
         *("paper", "paper deposit", "paper resolve", "paper pause", "paper resume"),
+        *("paper fault", "paper fault delay", "paper fault no-answer", "paper fault duplicate", "paper fault reorder"),
+        *("paper fault late-fill", "paper fault reverse", "paper fault list", "paper fault clear"),
     }
 
 
@@ -36,7 +38,7 @@ async def test_every_command_has_help_with_an_example(cli: Cli, path: tuple[str,
 
     assert done.code == 0
     assert "Usage: oddswire" in done.out
-    if " ".join(path) not in ("", "app", "order", "paper"):
+    if " ".join(path) not in ("", "app", "order", "paper", "paper fault"):
         assert f"Example:  oddswire {' '.join(path)}" in done.out or f"$(oddswire {' '.join(path)}" in done.out
 
 
