@@ -44,6 +44,7 @@ def an_order(side: str = "buy", price: int = 550_000, size: int = 10 * DOLLAR, *
         "created_at": 1,
         "timestamp": 1,
         "seq": 0,
+        "session_id": None,
     }
     return Order(**{**values, **other})
 

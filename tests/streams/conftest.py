@@ -2,6 +2,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,9 +16,12 @@ from oddswire.store.base import Tx
 from oddswire.store.sqlite import CORE, SqliteStore
 from oddswire.streams import log
 from oddswire.streams.connection import Connection, Node
+from oddswire.streams.countdown import Absent
+from oddswire.streams.disconnects import Disconnects, spend
 from oddswire.streams.hub import Hub
 from oddswire.streams.roster import Caps, Roster
 from oddswire.streams.wakes import Wakes
+from oddswire.wire.session import Asked
 
 APP = "app"
 T = TypeVar("T")
@@ -115,15 +119,16 @@ class World:
     store: SqliteStore
     clock: HandClock
     node: Node
+    absent: list[Absent]
     tokens: list[str] = field(default_factory=list)
 
-    def connect(self, token: str | None = None, *, address: str = "127.0.0.1", **cursor: Any) -> Line:
-        line = Line(Connection(self.node, app_id=APP, address=address, token=token, **cursor), FakeSocket())
+    def connect(self, token: str | None = None, *, address: str = "127.0.0.1", **asked: Any) -> Line:
+        line = Line(Connection(self.node, app_id=APP, address=address, token=token, asked=Asked(**asked)), FakeSocket())
         line.connection.opened(line.socket)
         return line
 
-    async def signed_in(self, token: str, **cursor: Any) -> Line:
-        line = self.connect(token, **cursor)
+    async def signed_in(self, token: str, **asked: Any) -> Line:
+        line = self.connect(token, **asked)
         await until(lambda: line.socket.frames)
         assert line.socket.kinds()[0] == "connected"
         return line
@@ -185,6 +190,14 @@ async def until(condition: Callable[[], object], seconds: float = 10.0) -> None:
         await asyncio.sleep(0.001)
 
 
+async def cancel_nothing(store: SqliteStore, absent: list[Absent], who: Absent) -> int | None:
+    """Stands for the desk: takes the wish of a session without any order, and notes whose it was."""
+    if not await store.write(lambda tx: spend(tx, who)):
+        return None
+    absent.append(who)
+    return 0
+
+
 async def verify(clock: HandClock, token: str) -> Identity:
     await asyncio.sleep(0)
     user, _, rest = token.partition(":")
@@ -201,7 +214,10 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
     hub = Hub(store, clock, poll_seconds=3600)
     hub.start()
     roster = Roster(Caps(user=3, address=2), lambda: 0.5)
-    node = Node(hub, roster, Wakes(clock), clock, lambda token: verify(clock, token), lambda: 0.5)
-    yield World(store, clock, node)
+    absent: list[Absent] = []
+    cancel = partial(cancel_nothing, store, absent)
+    disconnects = Disconnects(store, clock, cancel)
+    node = Node(hub, roster, Wakes(clock), clock, disconnects, lambda token: verify(clock, token), lambda: 0.5)
+    yield World(store, clock, node, absent)
     await hub.stop()
     await store.close()

@@ -12,6 +12,7 @@ from oddswire.wire.frames import (
 )
 from oddswire.wire.session import (
     TABLE,
+    Asked,
     Close,
     Flow,
     Hold,
@@ -49,7 +50,7 @@ def fresh() -> ServerSession:
 
 def anonymous(since: int | None = None, epoch: str | None = None) -> ServerSession:
     session = fresh()
-    assert session.open(None, since, epoch) == [Say(Connected(app_id="a"))]
+    assert session.open(None, Asked(since, epoch)) == [Say(Connected(app_id="a"))]
     return session
 
 

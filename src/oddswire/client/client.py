@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from oddswire.client.calls import Call, Calls
-from oddswire.client.connection import OnLine, unheard
+from oddswire.client.connection import OnLine, arrivals, unheard
 from oddswire.client.errors import ServerUnreachable
 from oddswire.client.orders import Orders
 from oddswire.client.snapshot import OPEN, Snapshot
@@ -26,6 +26,10 @@ class Client:
     `refresh_token` stays the same for its whole life; with it every access token that expires is replaced.
     `cursor` is where `events` goes on from: a cursor saved by an earlier run of the program. A call that gets no
     answer, or is told to come later, is made again for `retry_seconds`. `on_line` is told how the connection does.
+
+    `cancel_on_disconnect`: once no connection of this session has been there for so many seconds (1 to 300), the
+    gateway cancels what the session has open; 0: not any more, None: as the session has it. It is `events` that
+    connects, and leaving the client ends the connection.
     """
 
     def __init__(
@@ -37,10 +41,12 @@ class Client:
         refresh_token: str | None = None,
         cursor: Cursor | None = None,
         retry_seconds: float = RETRY_SECONDS,
+        cancel_on_disconnect: int | None = None,
         on_line: OnLine = unheard,
     ) -> None:
         self._calls = Calls(base_url, app_id, access_token, refresh_token, retry_seconds)
         self._from = cursor
+        self._cancel_on_disconnect = cancel_on_disconnect
         self._stream: EventStream | None = None
         self.on_line = on_line
         self.orders = Orders(self._calls)
@@ -167,7 +173,8 @@ class Client:
             Stopped: by its `async for`: the gateway told the client to go, or no token can be had any more.
         """
         if self._stream is None or self._stream.ended:
-            self._stream = EventStream(self._calls, self.cursor, lambda line: self.on_line(line))
+            found = arrivals(self._calls, self.cursor, lambda line: self.on_line(line), self._cancel_on_disconnect)
+            self._stream = EventStream(found, self.cursor)
         return self._stream
 
     async def event_page(self, cursor: Cursor | None = None, limit: int | None = None) -> bodies.EventPage:

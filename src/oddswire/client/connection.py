@@ -74,14 +74,16 @@ class Gateway(Protocol):
         ...
 
 
-async def arrivals(gateway: Gateway, cursor: Cursor | None, on_line: OnLine = unheard) -> AsyncGenerator[Arrival, None]:
+async def arrivals(
+    gateway: Gateway, cursor: Cursor | None, on_line: OnLine = unheard, cancel_on_disconnect: int | None = None
+) -> AsyncGenerator[Arrival, None]:
     """Yield what arrives after `cursor`, or from now on, for ever.
 
     Raises:
         Stopped: the gateway told us to go, or no token can be had any more.
     """
     session = ClientSession() if cursor is None else ClientSession(cursor.seq, cursor.epoch)
-    thread = _Thread(gateway, session, on_line)
+    thread = _Thread(gateway, session, on_line, cancel_on_disconnect)
     while True:
         async with aclosing(thread.listen()) as heard:
             async for told in heard:
@@ -105,6 +107,7 @@ class _Thread:
     gateway: Gateway
     session: ClientSession
     on_line: OnLine
+    cancel_on_disconnect: int | None = None
     token: str | None = None
     token_is_stale: bool = False
     state_is_lost: bool = False
@@ -154,7 +157,8 @@ class _Thread:
             await self.gateway.refresh(self.token)
             self.token_is_stale = False
         self.token = self.gateway.access_token
-        query = urlencode({"appId": self.gateway.app_id} | self.session.query())
+        armed = {} if self.cancel_on_disconnect is None else {"cancelOnDisconnect": str(self.cancel_on_disconnect)}
+        query = urlencode({"appId": self.gateway.app_id} | self.session.query() | armed)
         return await connect(
             f"ws{self.gateway.base_url.removeprefix('http')}/ws?{query}",
             additional_headers={"authorization": f"Bearer {self.token}"},

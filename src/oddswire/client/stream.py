@@ -1,10 +1,11 @@
 """A user's events as a program takes them: read ahead by a task of our own, handed out one at a time."""
 
 import asyncio
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Final, Self
 
-from oddswire.client.connection import Arrival, Gateway, OnLine, Told, arrivals
+from oddswire.client.connection import Arrival, Told
 from oddswire.wire.cursor import Cursor
 
 READ_AHEAD: Final = 1_000
@@ -14,15 +15,16 @@ READ_AHEAD: Final = 1_000
 class EventStream:
     """An endless `async for` of events. Whatever the program does meanwhile, the connection is kept and renewed.
 
-    `cursor` is the last event the program is done with: one it was handed counts once the next is asked for.
+    `found` is what arrives after `cursor`; that moves to the last event the program is done with: one it was handed
+    counts once the next is asked for.
     """
 
-    def __init__(self, gateway: Gateway, cursor: Cursor | None, on_line: OnLine) -> None:
+    def __init__(self, found: AsyncGenerator[Arrival, None], cursor: Cursor | None) -> None:
         self.cursor = cursor
         self._handed: Cursor | None = None
         self._asked = False
         self._arrived: asyncio.Queue[Arrival | Exception] = asyncio.Queue(READ_AHEAD)
-        self._reading = asyncio.create_task(self._read(gateway, on_line))
+        self._reading = asyncio.create_task(self._read(found))
 
     @property
     def ended(self) -> bool:
@@ -65,9 +67,9 @@ class EventStream:
         while not self._arrived.empty():
             self._arrived.get_nowait()
 
-    async def _read(self, gateway: Gateway, on_line: OnLine) -> None:
+    async def _read(self, found: AsyncGenerator[Arrival, None]) -> None:
         try:
-            async with aclosing(arrivals(gateway, self.cursor, on_line)) as found:
+            async with aclosing(found):
                 async for arrival in found:
                     await self._arrived.put(arrival)
         except Exception as fault:

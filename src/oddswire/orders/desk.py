@@ -7,7 +7,7 @@ own, and the record of what the venue answered. Whatever a caller does, an inten
 import asyncio
 from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import Literal, NamedTuple, TypeVar
 
 import structlog
 
@@ -17,9 +17,10 @@ from oddswire.ids import new_id
 from oddswire.money import parse_amount
 from oddswire.orders import checks, recording, records, views
 from oddswire.orders.dispatch import Dispatch
-from oddswire.orders.order import Order
+from oddswire.orders.order import BY_ABSENCE, BY_USER, Order
 from oddswire.store.base import Store, Tx
-from oddswire.streams import log
+from oddswire.streams import disconnects, log
+from oddswire.streams.countdown import Absent
 from oddswire.venues.base import Account, NoAnswer, Venue
 from oddswire.wire import bodies
 
@@ -41,6 +42,15 @@ class Placed:
     order: bodies.Order
     outcome: Literal["taken", "unconfirmed", "rejected"]
     replay: bool
+
+
+class _Terms(NamedTuple):
+    """What is wanted, its amounts as numbers, and by which session."""
+
+    wanted: bodies.PlaceOrder
+    price: int
+    size: int
+    session_id: str | None
 
 
 class _MarketNotListed(Exception):
@@ -80,9 +90,12 @@ class Desk:
             else:
                 await self._dispatch.record(name, evidence, "venue")
 
-    async def place(self, app_id: str, user_id: str, wanted: bodies.PlaceOrder) -> Placed:
+    async def place(
+        self, app_id: str, user_id: str, wanted: bodies.PlaceOrder, session_id: str | None = None
+    ) -> Placed:
         """Place an order, and return once the venue has answered or `answer_within` seconds have passed.
 
+        `session_id` is the session it is then said to be of, which counts for cancel on disconnect alone.
         A repeat of a `clientOrderId` waits with the first and returns the order as it then is. A caller that is
         cancelled changes nothing.
 
@@ -92,7 +105,7 @@ class Desk:
             Conflict: `order_conflict`: the `clientOrderId` names an order that differs.
             Unavailable: the server is going down, or the store did not take the intent.
         """
-        return await self._carry(self._place(Account(app_id, user_id), wanted))
+        return await self._carry(self._place(Account(app_id, user_id), wanted, session_id))
 
     async def cancel(self, app_id: str, user_id: str, order_id: str) -> bodies.Order:
         """Take a request to cancel: kept, and sent as soon as the venue has the order.
@@ -106,6 +119,16 @@ class Desk:
     async def cancel_all(self, app_id: str, user_id: str, wanted: bodies.CancelAll) -> list[str]:
         """Take a request to cancel every unfinished order (of a venue, of a market); return their ids."""
         return await self._carry(self._cancel_all(Account(app_id, user_id), wanted))
+
+    async def cancel_absent(self, absent: Absent) -> int | None:
+        """Take the wish of a session that has been gone too long, and with it cancel all it has open, in one unit.
+
+        Returns how many orders; None, and nothing is done, where the session has come back.
+
+        Raises:
+            Unavailable: nothing is stored; it may be tried again, also after a restart.
+        """
+        return await self._carry(self._cancel_absent(absent))
 
     async def stop(self, seconds: float) -> None:
         """Take nothing more, and give what is under way `seconds` to end; start-up carries on with the rest."""
@@ -124,11 +147,11 @@ class Desk:
 
     # ---- place
 
-    async def _place(self, account: Account, wanted: bodies.PlaceOrder) -> Placed:
+    async def _place(self, account: Account, wanted: bodies.PlaceOrder, session_id: str | None) -> Placed:
         if wanted.venue not in self._venues:
             raise Denied("unknown_venue", f"There is no venue {wanted.venue!r} here.", path="$.venue")
         price, size = parse_amount(bytes(wanted.price), "$.price"), parse_amount(bytes(wanted.size), "$.size")
-        order, replay = await self._intend(account, wanted, price, size)
+        order, replay = await self._intend(account, _Terms(wanted, price, size, session_id))
         if replay and order.status != "pending":
             return _placed(order, replay)
         answer = self._dispatch.answer(order.order_id)
@@ -148,28 +171,29 @@ class Desk:
             # the intent is stored, so the order is taken; what became of it is found out once the store works again
             return order
 
-    async def _intend(self, account: Account, wanted: bodies.PlaceOrder, price: int, size: int) -> tuple[Order, bool]:
+    async def _intend(self, account: Account, terms: "_Terms") -> tuple[Order, bool]:
         def unit(tx: Tx) -> tuple[Order, bool]:
-            return self._intent(tx, account, wanted, price, size)
+            return self._intent(tx, account, terms)
 
         try:
             return await self._store.write(unit)
         except _MarketNotListed:
-            await self._dispatch.list_market(wanted.venue, account.app, wanted.market_id)
+            await self._dispatch.list_market(terms.wanted.venue, account.app, terms.wanted.market_id)
         return await self._store.write(unit)
 
-    def _intent(self, tx: Tx, account: Account, wanted: bodies.PlaceOrder, price: int, size: int) -> tuple[Order, bool]:
+    def _intent(self, tx: Tx, account: Account, terms: "_Terms") -> tuple[Order, bool]:
+        wanted = terms.wanted
         stream = log.open_stream(tx, account.app, account.user, self._clock.now())
         if wanted.client_order_id is not None:
             known = tx.one(Order, "orders.by_client_id", stream.stream_id, wanted.client_order_id)
             if known is not None:
-                _compare(known, wanted, price, size)
+                _compare(known, wanted, terms.price, terms.size)
                 return known, True
         market = records.listing(tx, account.app, wanted.venue, wanted.market_id)
         if market is None:
             raise _MarketNotListed
         opened, telling = recording.begin(tx, stream, wanted.venue, self._clock, "venue")
-        order = self._new_order(stream.stream_id, wanted, price, size, market.fee, telling.timestamp)
+        order = self._new_order(stream.stream_id, terms, market.fee, telling.timestamp)
         checks.check_order(order, market, telling.timestamp)
         holding = records.open_holding(tx, opened, order.venue, order.market_id, order.outcome_id)
         checks.check_means(order, opened.books.balance, holding)
@@ -177,7 +201,8 @@ class Desk:
         records.save(tx, self._store.history_id, opened, telling)
         return order, False
 
-    def _new_order(self, stream_id: int, wanted: bodies.PlaceOrder, price: int, size: int, fee: int, now: int) -> Order:
+    def _new_order(self, stream_id: int, terms: "_Terms", fee: int, now: int) -> Order:
+        wanted = terms.wanted
         return Order(
             order_id=new_id("ord", now),
             stream_id=stream_id,
@@ -185,8 +210,8 @@ class Desk:
             market_id=wanted.market_id,
             outcome_id=wanted.outcome_id,
             side=wanted.side,
-            price=price,
-            size=size,
+            price=terms.price,
+            size=terms.size,
             time_in_force=wanted.time_in_force,
             expires_at=wanted.expires_at,
             post_only=int(wanted.post_only),
@@ -206,6 +231,7 @@ class Desk:
             created_at=now,
             timestamp=now,
             seq=0,
+            session_id=terms.session_id,
         )
 
     # ---- cancel
@@ -245,6 +271,22 @@ class Desk:
                     taken.append(order.order_id)
         return taken
 
+    async def _cancel_absent(self, absent: Absent) -> int | None:
+        def unit(tx: Tx) -> list[Order] | None:
+            if not disconnects.spend(tx, absent):
+                return None
+            stream = log.find(tx, absent.app_id, absent.user_id)
+            if stream is None:
+                return []
+            return tx.all(Order, "orders.want_cancel_of_session", stream.stream_id, absent.session_id, BY_ABSENCE)
+
+        orders = await self._store.write(unit)
+        if orders is None:
+            return None
+        for order in orders:
+            self._dispatch.send_cancel(Account(absent.app_id, absent.user_id), order)
+        return len(orders)
+
 
 def _placed(order: Order, replay: bool) -> Placed:
     outcome: Literal["taken", "unconfirmed", "rejected"] = "taken"
@@ -261,8 +303,8 @@ def _venues_of(tx: Tx, account: Account) -> set[str]:
 
 
 def _want_cancel(tx: Tx, order: Order) -> None:
-    order.cancel_wanted = 1
-    tx.run("orders.want_cancel", order.order_id, 1)
+    order.cancel_wanted = BY_USER
+    tx.run("orders.want_cancel", order.order_id, BY_USER)
 
 
 def _matches(order: Order, wanted: bodies.CancelAll) -> bool:

@@ -32,12 +32,18 @@ STEPS: Final[dict[OrderStatus, frozenset[OrderStatus]]] = {
 """From each status, the ones that may follow; back from a finished one only by a late fill or a reversal."""
 
 
+BY_USER: Final = 1
+BY_ABSENCE: Final = 2
+"""Who wants an order's cancel, in `cancel_wanted`; 0: nobody. By absence: its session has been gone too long."""
+
+
 @dataclass(slots=True)
 class Order:
     """A stored order, its fields in the order of its row; amounts in millionths, times in ms.
 
     `fee` is the most the venue may charge a contract, `money_held` and `contracts_held` what the order holds now,
-    `mark_node` and `mark_deadline` the sending mark, `seq` the newest event that told of it (0: none yet).
+    `mark_node` and `mark_deadline` the sending mark, `seq` the newest event that told of it (0: none yet),
+    `cancel_wanted` who wants its cancel, `session_id` the session that placed it (None: not placed through us).
     """
 
     order_id: str
@@ -67,6 +73,7 @@ class Order:
     created_at: int
     timestamp: int
     seq: int
+    session_id: str | None
 
     @property
     def remaining(self) -> int:

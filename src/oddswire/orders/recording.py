@@ -138,6 +138,7 @@ def _adopted(stream_id: int, telling: Telling, report: OrderReport) -> Order:
         created_at=telling.timestamp,
         timestamp=telling.timestamp,
         seq=0,
+        session_id=None,
     )
 
 

@@ -83,7 +83,7 @@ def save_order(tx: Tx, order: Order) -> None:
         *(order.size, order.time_in_force, order.expires_at, order.post_only, order.fee, order.client_order_id),
         *(order.origin, order.status, order.filled, order.money_held, order.contracts_held, order.venue_order_id),
         *(order.submitted, order.cancel_wanted, order.error_reason, order.mark_node, order.mark_deadline),
-        *(order.created_at, order.timestamp, order.seq),
+        *(order.created_at, order.timestamp, order.seq, order.session_id),
     )
 
 

@@ -6,7 +6,7 @@ at the end one `holding_update` a changed holding and one `balance_update` a ven
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from msgspec import UNSET
 
@@ -26,8 +26,11 @@ from oddswire.events import (
 from oddswire.ledger import rules
 from oddswire.ledger.books import Books, Holding
 from oddswire.ledger.entries import contracts
-from oddswire.orders.order import Order
+from oddswire.orders.order import BY_ABSENCE, Order
 from oddswire.venues.base import FillReport, OrderReport, SettlementReport
+
+CANCELED_ON_DISCONNECT: Final = "canceled_on_disconnect"
+"""Why an order was canceled, where we asked for it because its session had been gone too long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +175,8 @@ class Telling:
 
     def end(self, order: Order, status: Literal["canceled", "expired"], reason: str | None, at: int | None) -> None:
         """Tell that the rest of the order is off the book, and give back what it held."""
-        order.error_reason = reason
+        by_absence = status == "canceled" and order.cancel_wanted == BY_ABSENCE
+        order.error_reason = CANCELED_ON_DISCONNECT if by_absence else reason
         before = order.move(status)
         self._release(order)
         self._step(order, status, before, at=at)

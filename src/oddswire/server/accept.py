@@ -11,6 +11,8 @@ from oddswire.errors import Refused
 from oddswire.server.websocket import Conversation, Refusal, Upgrade
 from oddswire.streams.connection import Connection, Node, RefusedConnection
 from oddswire.wire.codes import ORIGIN_NOT_ALLOWED, UNKNOWN_APP
+from oddswire.wire.frames import LONGEST_ABSENCE
+from oddswire.wire.session import NOTHING_ASKED, Asked
 
 NO_APP: Final = "No active app has this id."
 NO_ORIGIN: Final = "The page's origin is not one of the app's."
@@ -46,8 +48,12 @@ class Acceptor:
         if not app_id:
             return Refusal(400, "app_id_missing", "The query parameter `appId` is missing.")
         since = upgrade.query.get("since")
-        if since is not None and not (since.isascii() and since.isdigit() and len(since) <= _SINCE_DIGITS):
+        if since is not None and not _is_number(since, _SINCE_DIGITS):
             return Refusal(400, "invalid_parameter", "`since` is the number of an event.")
+        armed = upgrade.query.get("cancelOnDisconnect")
+        if armed is not None and not (_is_number(armed, 3) and int(armed) <= LONGEST_ABSENCE):
+            detail = f"`cancelOnDisconnect` is seconds, 0 to {LONGEST_ABSENCE}."
+            return Refusal(400, "invalid_parameter", detail)
         app = self._app(app_id)
         origin = upgrade.headers.get("origin")
         if app is None:
@@ -59,8 +65,7 @@ class Acceptor:
             app_id=app.app_id,
             address=upgrade.client,
             token=_token(upgrade),
-            since=None if since is None else int(since),
-            epoch=upgrade.query.get("epoch"),
+            asked=_asked(since, upgrade.query.get("epoch"), armed),
         )
 
     def _app(self, app_id: str) -> App | None:
@@ -68,6 +73,16 @@ class Acceptor:
             return self._apps.get(app_id)
         except Refused:
             return None
+
+
+def _is_number(text: str, digits: int) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= digits
+
+
+def _asked(since: str | None, epoch: str | None, armed: str | None) -> Asked:
+    if since is None and epoch is None and armed is None:
+        return NOTHING_ASKED
+    return Asked(None if since is None else int(since), epoch, None if armed is None else int(armed))
 
 
 def _refused(code: str, detail: str, close_code: int, origin: str | None) -> Refusal | Conversation:

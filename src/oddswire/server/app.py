@@ -50,6 +50,7 @@ from oddswire.server.rest import rest_app
 from oddswire.store.base import Tx
 from oddswire.store.sqlite import CORE, SqliteStore, share_the_interpreter
 from oddswire.streams.connection import Node
+from oddswire.streams.disconnects import Disconnects
 from oddswire.streams.hub import Hub
 from oddswire.streams.retention import HOUR_MS, Keep, Sweeper
 from oddswire.streams.roster import Caps, Roster
@@ -92,6 +93,7 @@ class Gateway:
         self.desk = Desk(store, self.venues, clock, self.dispatch, settings.order_answer_seconds)
         self.hub = Hub(store, clock)
         self.roster = Roster(_caps(settings), chance)
+        self.disconnects = Disconnects(store, clock, self.desk.cancel_absent)
         self.wakes = Wakes(clock)
         self._clock = clock
         self._chance = chance
@@ -102,7 +104,7 @@ class Gateway:
 
     def _node(self, app_id: str) -> Node:
         verify = partial(self.authority.verify_token, app_id=app_id)
-        return Node(self.hub, self.roster, self.wakes, self._clock, verify, self._chance)
+        return Node(self.hub, self.roster, self.wakes, self._clock, self.disconnects, verify, self._chance)
 
     def _rest_parts(self) -> RestParts:
         return RestParts(
@@ -125,7 +127,9 @@ class Gateway:
         """
         self.store.on_bells(self.metrics.committed)
         self.store.on_foreign_write(self.paper.poll)
-        self.metrics.watch(readings(self.store, self.roster, self.hub, self.pulses, self.census))
+        self.metrics.watch(readings(self.store, self.roster, self.hub, self.pulses, self.census, self.disconnects))
+        # before revocations are read: those of the time we were down speak of these sessions too
+        await self.disconnects.load()
         self.authority.revocations.on_revoked(self._close_revoked)
         await self.authority.start()
         self.hub.start()
@@ -133,6 +137,7 @@ class Gateway:
         keep = Keep(self.settings.retention_hours * HOUR_MS, self.settings.retention_events)
         self.background.add("authority", self.authority.watch())
         self.background.add("authority sweep", self._sweep_authority())
+        self.background.add("cancel on disconnect", self.disconnects.run())
         self.background.add("retention", Sweeper(self.store, self._clock, keep).run())
         self.background.add("paper venue", self.paper.run())
         for name, venue in self.venues.items():
@@ -144,6 +149,7 @@ class Gateway:
         """Take no new socket, send everybody away at the end of the window, and let orders under way end."""
         self.phase = "draining"
         await self.roster.drain(self.settings.drain_seconds)
+        await self._keep_disconnects()
         await self.desk.stop(REQUESTS_END_SECONDS)
 
     async def close(self) -> None:
@@ -159,10 +165,18 @@ class Gateway:
         for row in rows:
             if row.kind == "app":
                 self.roster.close_app(row.app_id)
+        self.disconnects.gone_for_good(self.authority.revocations.is_revoked)
 
     def _tell_pulse(self, venue: str, pulse: Pulse) -> None:
         frame = VenueStatus(venue=venue, status=pulse.status, since=pulse.since, timestamp=self._clock.now())
         self.roster.tell(frames.encode(frame))
+
+    async def _keep_disconnects(self) -> None:
+        try:
+            await self.disconnects.keep()
+        except Unavailable as fault:
+            # their time then counts from the next start
+            _logger.warning("disconnects_postponed", detail=fault.detail)
 
     async def _sweep_authority(self) -> None:
         while True:

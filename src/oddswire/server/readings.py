@@ -9,6 +9,7 @@ from oddswire.errors import Unavailable
 from oddswire.orders.pulse import Pulse, PulseStatus
 from oddswire.server.metrics import Reading
 from oddswire.store.base import Store
+from oddswire.streams.disconnects import Disconnects
 from oddswire.streams.hub import Hub
 from oddswire.streams.roster import Roster
 
@@ -80,7 +81,14 @@ class Census:
         return ages
 
 
-def readings(store: Diligence, roster: Roster, hub: Hub, pulses: Mapping[str, Pulse], census: Census) -> list[Reading]:
+def readings(
+    store: Diligence,
+    roster: Roster,
+    hub: Hub,
+    pulses: Mapping[str, Pulse],
+    census: Census,
+    disconnects: Disconnects,
+) -> list[Reading]:
     """Return what is read of these parts of a gateway."""
     return [
         Reading("gauge", "connections", "Open sockets", _alone(lambda: len(roster))),
@@ -92,6 +100,13 @@ def readings(store: Diligence, roster: Roster, hub: Hub, pulses: Mapping[str, Pu
             "Sockets that ended, by close code",
             lambda: {(code,): float(count) for code, count in roster.closed.items()},
             ("code",),
+        ),
+        Reading("gauge", "sessions_armed", "Sessions armed with cancel on disconnect", _alone(lambda: len(disconnects))),
+        Reading(
+            "counter",
+            "orders_canceled_on_disconnect",
+            "Orders canceled because their session had been gone too long",
+            _alone(lambda: disconnects.canceled),
         ),
         Reading("gauge", "store_waiting", "Units of work that wait for the writer", _alone(lambda: store.waiting)),
         Reading("counter", "store_units", "Units of work committed", _alone(lambda: store.units)),

@@ -48,7 +48,7 @@ async def place(request: Call, data: JSONBody[PlaceOrder]) -> Response[Order]:
     """
     who, metrics = request.user, request.parts.metrics
     try:
-        placed = await request.parts.desk.place(who.app_id, who.user_id, data)
+        placed = await request.parts.desk.place(who.app_id, who.user_id, data, who.session_id)
     except Denied:
         metrics.order("denied")
         raise

@@ -11,6 +11,7 @@ from oddswire.auth.identity import Identity
 from oddswire.clock import Clock
 from oddswire.errors import OddswireError, Refused
 from oddswire.streams.delivery import place
+from oddswire.streams.disconnects import Disconnects
 from oddswire.streams.feed import Feed
 from oddswire.streams.hub import Hub
 from oddswire.streams.roster import Presence, Roster
@@ -18,6 +19,8 @@ from oddswire.streams.wakes import NEVER, Wakes, monotonic_ms
 from oddswire.wire.codes import SERVER_ERROR, TOO_MANY_CONNECTIONS, close_reason
 from oddswire.wire.frames import encode, error_frame
 from oddswire.wire.session import (
+    NOTHING_ASKED,
+    Asked,
     Close,
     Flow,
     Hold,
@@ -91,6 +94,7 @@ class Node:
     roster: Roster
     wakes: Wakes
     clock: Clock
+    disconnects: Disconnects
     verify: VerifyToken
     chance: Callable[[], float]
 
@@ -99,8 +103,8 @@ class Connection:
     """The conversation on one socket, from its upgrade to its end."""
 
     __slots__ = (
+        "_asked",
         "_connected_at",
-        "_cursor",
         "_feed",
         "_node",
         "_paused",
@@ -123,8 +127,7 @@ class Connection:
         app_id: str,
         address: str,
         token: str | None = None,
-        since: int | None = None,
-        epoch: str | None = None,
+        asked: Asked = NOTHING_ASKED,
     ) -> None:
         self.app_id = app_id
         self.address = address
@@ -134,7 +137,7 @@ class Connection:
         self._node = node
         self._session = ServerSession(app_id, monotonic_ms(node.clock), node.chance())
         self._token = token
-        self._cursor = (since, epoch)
+        self._asked = asked
         self._feed: Feed | None = None
         self._place: Place | None = None
         self._paused = False
@@ -148,10 +151,11 @@ class Connection:
         self._connected_at = self._node.clock.now()
         self.number = self._node.roster.enter(self)
         token, self._token = self._token, None
+        asked, self._asked = self._asked, NOTHING_ASKED
         if token is None and not self._node.roster.seat(self, None):
             self._refuse_seat()
             return
-        self._do(self._session.open(token, *self._cursor))
+        self._do(self._session.open(token, asked))
         self._rearm()
 
     def text(self, text: bytes) -> None:
@@ -240,10 +244,10 @@ class Connection:
                     self._send(encode(frame))
                 case Verify(token):
                     self._run(self._verify(token))
-                case Join(since, epoch):
-                    self._run(self._join(since, epoch))
-                case Renew():
-                    self._renew()
+                case Join(since, epoch, armed):
+                    self._run(self._join(since, epoch, armed))
+                case Renew(armed):
+                    self._run(self._renew(armed))
                 case Flow():
                     self._flow()
                 case Hold():
@@ -285,10 +289,12 @@ class Connection:
             return
         outputs = self._session.verified(identity, monotonic_ms(clock), clock.now())
         if self._session.bearer is identity:
-            self.identity = identity
+            before, self.identity = self.identity, identity
+            if before is not None and before.session_id != identity.session_id:
+                self._depart(before, self._feed)
         self._do(outputs)
 
-    async def _join(self, since: int | None, epoch: str | None) -> None:
+    async def _join(self, since: int | None, epoch: str | None, wanted: int | None) -> None:
         identity = self.identity
         if identity is None:
             raise RuntimeError("nobody to join a stream for")
@@ -303,19 +309,35 @@ class Connection:
             self._node.hub.leave(feed)
             return
         self._feed = feed
-        self._placed(place(kept, since, epoch))
+        armed = await self._come(identity, feed, wanted)
+        self._placed(place(kept, since, epoch), armed)
 
-    def _renew(self) -> None:
-        feed = self._feed
-        if feed is None:
+    async def _renew(self, wanted: int | None) -> None:
+        if self.identity is None or self._feed is None:
             raise RuntimeError("a token was renewed where no stream flows")
+        feed = self._feed
+        armed = await self._come(self.identity, feed, wanted)
         delivery = feed.delivery
-        self._placed(Place(delivery.cursor, delivery.known_head, delivery.epoch))
+        self._placed(Place(delivery.cursor, delivery.known_head, delivery.epoch), armed)
 
-    def _placed(self, found: Place) -> None:
+    def _placed(self, found: Place, armed: int) -> None:
         self._place = found
         clock = self._node.clock
-        self._do(self._session.placed(found, monotonic_ms(clock), clock.now()))
+        self._do(self._session.placed(found, monotonic_ms(clock), clock.now(), armed))
+
+    async def _come(self, identity: Identity, feed: Feed, wanted: int | None) -> int:
+        armed = await self._node.disconnects.come(identity, wanted)
+        if self._session.state is State.CLOSED:
+            self._depart(identity, feed)
+        return armed
+
+    def _depart(self, identity: Identity | None, feed: Feed | None) -> None:
+        """Let the time of an armed session run, unless another connection of it hears the stream it has left."""
+        if identity is None or feed is None or not self._node.disconnects.seconds(identity.session_id):
+            return
+        others = (one.identity for one in self._node.hub.listeners(feed.stream) if isinstance(one, Connection))
+        if all(other is None or other.session_id != identity.session_id for other in others):
+            self._node.disconnects.gone(identity.session_id)
 
     def _flow(self) -> None:
         if self._feed is not None and self._place is not None and self.identity is not None:
@@ -337,7 +359,9 @@ class Connection:
 
     def _stop(self) -> None:
         self._session.end()
+        feed = self._feed
         self._leave_feed()
+        self._depart(self.identity, feed)
 
     def _rearm(self) -> None:
         if self._session.state is not State.CLOSED:

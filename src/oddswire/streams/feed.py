@@ -36,7 +36,7 @@ class Listener(Protocol):
 class Feed:
     """A place in a room of the hub. `expires_at` (Unix epoch ms): no event is written from then on until `flow`."""
 
-    __slots__ = ("_listener", "_want", "delivery", "expires_at", "flowing", "send", "send_many", "stopped", "stream")
+    __slots__ = ("_want", "delivery", "expires_at", "flowing", "listener", "send", "send_many", "stopped", "stream")
 
     def __init__(
         self,
@@ -54,7 +54,7 @@ class Feed:
         self.send_many = output.send_many
         self.flowing = False
         self.stopped = False
-        self._listener = listener
+        self.listener = listener
         self._want = want
 
     def flow(self, expires_at: int, seq: int, head: int) -> None:
@@ -98,7 +98,7 @@ class Feed:
     def blocked(self) -> None:
         """Output waits in our process."""
         self.delivery.blocked()
-        self._listener.backed_up()
+        self.listener.backed_up()
 
     def drained(self) -> None:
         """No output waits any more."""
@@ -111,7 +111,7 @@ class Feed:
     def fail(self, code: int) -> None:
         """What is wanted cannot be read, or written."""
         if not self.stopped:
-            self._listener.lost(code)
+            self.listener.lost(code)
 
     def do(self, do: Do) -> None:
         """Carry out what the delivery says."""

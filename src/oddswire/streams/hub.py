@@ -107,6 +107,10 @@ class Hub:
         else:
             self._rooms.pop(feed.stream, None)
 
+    def listeners(self, stream: int) -> list[Listener]:
+        """Return whose feeds hear that stream."""
+        return [feed.listener for feed in self._rooms.get(stream, ())]
+
     # ---- rings
 
     def ring(self, bells: Sequence[Bell]) -> None:

@@ -33,6 +33,12 @@ _QUERY: dict[str, dict[str, Any]] = {
     "token": {"type": "string", "description": "Access token; better sent as `Authorization` or `authenticate`"},
     "since": {"type": "integer", "minimum": 0, "description": "Resume after this event"},
     "epoch": {"type": "string", "description": "The epoch `since` is of"},
+    "cancelOnDisconnect": {
+        "type": "integer",
+        "minimum": 0,
+        "maximum": frames.LONGEST_ABSENCE,
+        "description": "Seconds without a connection after which the session's orders are canceled; 0: not any more",
+    },
 }
 
 

@@ -3,7 +3,7 @@
 from typing import Annotated, Literal
 
 import msgspec
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType, structs
 
 from oddswire.errors import CODES, InvalidInput
 from oddswire.events import Millis
@@ -13,6 +13,12 @@ LARGEST_SEQ = 2**53 - 1
 
 Position = Annotated[int, Meta(ge=0, le=LARGEST_SEQ, description="A place in the stream; 0 before the first event")]
 Epoch = Annotated[str, Meta(max_length=64, description="Opaque name of this stream's history")]
+LONGEST_ABSENCE = 300
+"""The most seconds a session's orders may be left open without it."""
+ArmedSeconds = Annotated[
+    int, Meta(ge=1, le=LONGEST_ABSENCE, description="Seconds without a connection after which orders are canceled")
+]
+WantedSeconds = Annotated[int, Meta(ge=0, le=LONGEST_ABSENCE, description="0: not any more")]
 ResetReason = Literal["expired", "epoch_changed", "ahead"]
 PingId = Annotated[str, Meta(max_length=128)] | Annotated[int, Meta(ge=-LARGEST_SEQ, le=LARGEST_SEQ)]
 
@@ -31,6 +37,7 @@ class Connected(Frame, kw_only=True, frozen=True, tag="connected"):
     epoch: Epoch | UnsetType = UNSET
     resumed: bool | UnsetType = UNSET
     reason: ResetReason | UnsetType = UNSET
+    cancel_on_disconnect: ArmedSeconds | UnsetType = UNSET
 
 
 class Authenticated(Frame, kw_only=True, frozen=True, tag="authenticated"):
@@ -42,6 +49,7 @@ class Authenticated(Frame, kw_only=True, frozen=True, tag="authenticated"):
     epoch: Epoch
     resumed: bool | UnsetType = UNSET
     reason: ResetReason | UnsetType = UNSET
+    cancel_on_disconnect: ArmedSeconds | UnsetType = UNSET
 
 
 class Heartbeat(Frame, kw_only=True, frozen=True, tag="heartbeat"):
@@ -91,11 +99,15 @@ class Request(Struct, kw_only=True, frozen=True, rename="camel", tag_field="acti
 
 
 class Authenticate(Request, kw_only=True, frozen=True, tag="authenticate"):
-    """Sign in, or bring a new token; `since` and `epoch` ask for what was missed."""
+    """Sign in, or bring a new token; `since` and `epoch` ask for what was missed.
+
+    `cancelOnDisconnect` arms the token's session, 0 or null disarms it; without it the session stays as it is.
+    """
 
     token: Annotated[str, Meta(min_length=1)]
     since: Position | None = None
     epoch: Epoch | None = None
+    cancel_on_disconnect: WantedSeconds | UnsetType | None = UNSET
 
 
 class Ping(Request, kw_only=True, frozen=True, tag="ping"):
@@ -124,6 +136,11 @@ _requests: dict[str, msgspec.json.Decoder[Authenticate] | msgspec.json.Decoder[P
 def encode(frame: ServerFrame | ClientFrame) -> bytes:
     """Return a frame as JSON."""
     return _encoder.encode(frame)
+
+
+def connected(app_id: str, told: Authenticated) -> Connected:
+    """Return the first frame of a connection that brought its token along: it tells the same as `authenticated`."""
+    return Connected(app_id=app_id, **structs.asdict(told))
 
 
 def error_frame(code: str, message: str, path: str | None = None) -> Error:

@@ -24,6 +24,7 @@ from oddswire.wire.frames import (
     ResetReason,
     ServerFrame,
     TokenExpiring,
+    connected,
     decode_request,
     error_frame,
 )
@@ -103,14 +104,20 @@ class Verify(NamedTuple):
 
 
 class Join(NamedTuple):
-    """Stop any stream that flows, find this user's, then call `placed`; a cursor where one was asked for."""
+    """Stop any stream that flows, find this user's, then call `placed`; a cursor where one was asked for.
+
+    `armed`: cancel on disconnect after so many seconds, 0: not any more, None: as the session has it.
+    """
 
     since: int | None
     epoch: str | None
+    armed: int | None = None
 
 
 class Renew(NamedTuple):
-    """The same user goes on: call `placed` with the connection's own cursor."""
+    """The same user goes on: call `placed` with the connection's own cursor; `armed` as in `Join`."""
+
+    armed: int | None = None
 
 
 class Flow(NamedTuple):
@@ -146,11 +153,16 @@ class Place(NamedTuple):
     reason: ResetReason | None = None
 
 
-class Cursor(NamedTuple):
-    """A cursor as it was asked for."""
+class Asked(NamedTuple):
+    """What was asked for with a token: a cursor, and cancel on disconnect (see `Join`)."""
 
     since: int | None = None
     epoch: str | None = None
+    armed: int | None = None
+
+
+NOTHING_ASKED = Asked()
+"""One for everybody, since every connection holds two."""
 
 
 class ServerSession:
@@ -173,8 +185,8 @@ class ServerSession:
     def __init__(self, app_id: str, now: int, chance: float) -> None:
         self._app_id = app_id
         self._live = Liveness(now, chance)
-        self._kept = Cursor()
-        self._asked = Cursor()
+        self._kept = NOTHING_ASKED
+        self._asked = NOTHING_ASKED
         self._busy = False
         self._waiting: deque[bytes] | None = None
         self._arrivals: deque[int] | None = None
@@ -188,12 +200,12 @@ class ServerSession:
         """A token is being looked at or a stream found: later frames wait."""
         return self._busy
 
-    def open(self, token: str | None, since: int | None = None, epoch: str | None = None) -> list[Output]:
-        """Begin; `since` and `epoch` of a connect without a token wait for the first sign-in that brings none."""
+    def open(self, token: str | None, asked: Asked = NOTHING_ASKED) -> list[Output]:
+        """Begin; what is asked for on a connect without a token waits for the first sign-in that does not ask."""
         if token is not None:
-            self._asked, self._busy = Cursor(since, epoch), True
+            self._asked, self._busy = asked, True
             return [Verify(token)]
-        self._kept = Cursor(since, epoch)
+        self._kept = asked
         self._move(Happening.NO_TOKEN)
         return [Say(Connected(app_id=self._app_id))]
 
@@ -225,8 +237,8 @@ class ServerSession:
         match request:
             case Ping(id=ping_id):
                 return [Say(Pong(ts=wall, id=UNSET if ping_id is None else ping_id))]
-            case Authenticate(token=token, since=since, epoch=epoch):
-                self._asked, self._busy = Cursor(since, epoch), True
+            case Authenticate(token=token, since=since, epoch=epoch, cancel_on_disconnect=armed):
+                self._asked, self._busy = Asked(since, epoch, None if armed is UNSET else armed or 0), True
                 return [Verify(token)]
 
     def _refuse(self, error: Error, now: int) -> list[Output]:
@@ -249,18 +261,25 @@ class ServerSession:
             return self.refused("token_invalid", "The token is not of this app.", now, wall)
         if bearer.expires_at <= wall:
             return self.refused("token_expired", "The token has expired.", now, wall)
-        asked, self._asked = self._asked, Cursor()
-        if asked.since is None:
-            asked, self._kept = (self._kept if self._kept.since is not None else asked), Cursor()
+        asked = self._take_asked()
         same = self.bearer is not None and self.bearer.user_id == bearer.user_id
         self.bearer = bearer
-        return [Renew()] if same else [Join(*asked)]
+        return [Renew(asked.armed)] if same else [Join(*asked)]
+
+    def _take_asked(self) -> Asked:
+        (since, epoch, armed), kept = self._asked, self._kept
+        self._asked = self._kept = NOTHING_ASKED
+        if since is not None:
+            self._kept = kept if kept.armed is None else kept._replace(armed=None)
+        elif kept.since is not None:
+            since, epoch = kept.since, kept.epoch
+        return Asked(since, epoch, kept.armed if armed is None else armed)
 
     def refused(self, code: str, detail: str, now: int, wall: int) -> list[Output]:
         """The token is not good: what held before still holds; a connect with it ends."""
         if self.state is State.CLOSED:
             return []
-        self._busy, self._asked = False, Cursor()
+        self._busy, self._asked = False, NOTHING_ASKED
         error = error_frame(code, detail)
         self._move(Happening.REFUSED)
         if self._is_closed():
@@ -268,24 +287,29 @@ class ServerSession:
             return [Say(error), Close(codes.SIGNED_OUT if signed_out else codes.TOKEN_NEEDED, code)]
         return [*self._refuse(error, now), *self._take_waiting(now, wall)]
 
-    def placed(self, place: Place, now: int, wall: int) -> list[Output]:
-        """The connection's place in its user's stream is known: tell it, and let the events follow."""
+    def placed(self, place: Place, now: int, wall: int, armed: int = 0) -> list[Output]:
+        """The connection's place in its user's stream is known: tell it, and let the events follow.
+
+        `armed` is how many seconds its session is armed with, for certain; 0: it is not.
+        """
         if self.state is State.CLOSED or self.bearer is None:
             return []
-        said = self._greeting(self.bearer.user_id, place)
+        said = self._greeting(self.bearer.user_id, place, armed)
         self._move(Happening.TAKEN)
         self._busy, self._warned = False, False
         return [Say(said), Flow(), *self._look_at_token(wall), *self._take_waiting(now, wall)]
 
-    def _greeting(self, user_id: str, place: Place) -> ServerFrame:
-        seq, head, epoch = place.seq, place.head, place.epoch
-        resumed = UNSET if place.resumed is None else place.resumed
-        reason = place.reason or UNSET
-        if self.state is not State.CONNECTING:
-            return Authenticated(user_id=user_id, seq=seq, head=head, epoch=epoch, resumed=resumed, reason=reason)
-        return Connected(
-            app_id=self._app_id, user_id=user_id, seq=seq, head=head, epoch=epoch, resumed=resumed, reason=reason
+    def _greeting(self, user_id: str, place: Place, armed: int) -> ServerFrame:
+        told = Authenticated(
+            user_id=user_id,
+            seq=place.seq,
+            head=place.head,
+            epoch=place.epoch,
+            resumed=UNSET if place.resumed is None else place.resumed,
+            reason=place.reason or UNSET,
+            cancel_on_disconnect=armed or UNSET,
         )
+        return connected(self._app_id, told) if self.state is State.CONNECTING else told
 
     # ---- time
 

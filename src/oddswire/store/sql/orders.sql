@@ -9,7 +9,7 @@ SELECT * FROM orders WHERE stream_id = $1 AND venue = $2 AND venue_order_id = $3
 
 -- name: save
 INSERT INTO orders VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20,
-    $21, $22, $23, $24, $25, $26, $27)
+    $21, $22, $23, $24, $25, $26, $27, $28)
 ON CONFLICT (order_id) DO UPDATE SET status = excluded.status, filled = excluded.filled,
     money_held = excluded.money_held, contracts_held = excluded.contracts_held,
     venue_order_id = excluded.venue_order_id, submitted = excluded.submitted, cancel_wanted = excluded.cancel_wanted,
@@ -17,6 +17,11 @@ ON CONFLICT (order_id) DO UPDATE SET status = excluded.status, filled = excluded
 
 -- name: want_cancel
 UPDATE orders SET cancel_wanted = $2 WHERE order_id = $1;
+
+-- name: want_cancel_of_session
+UPDATE orders SET cancel_wanted = $3 WHERE stream_id = $1 AND session_id = $2 AND cancel_wanted = 0
+    AND status IN ('pending', 'unconfirmed', 'open', 'partially_filled')
+RETURNING *;
 
 -- name: live
 SELECT * FROM orders WHERE stream_id = $1 AND order_id < $2
@@ -36,7 +41,7 @@ SELECT * FROM orders WHERE status IN ('pending', 'unconfirmed') AND order_id > $
 ORDER BY order_id LIMIT $3;
 
 -- name: cancel_wanted
-SELECT * FROM orders WHERE cancel_wanted = 1 AND order_id > $1 AND venue = $2 ORDER BY order_id LIMIT $3;
+SELECT * FROM orders WHERE cancel_wanted > 0 AND order_id > $1 AND venue = $2 ORDER BY order_id LIMIT $3;
 
 -- name: insert_fill
 INSERT INTO fills VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)

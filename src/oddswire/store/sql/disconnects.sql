@@ -1,0 +1,21 @@
+-- name: arm
+INSERT INTO disconnects (session_id, app_id, user_id, seconds, gone_at) VALUES ($1, $2, $3, $4, NULL)
+ON CONFLICT (session_id) DO UPDATE SET seconds = excluded.seconds, gone_at = NULL;
+
+-- name: come
+UPDATE disconnects SET gone_at = NULL WHERE session_id = $1;
+
+-- name: seconds
+SELECT seconds FROM disconnects WHERE session_id = $1;
+
+-- name: disarm
+DELETE FROM disconnects WHERE session_id = $1;
+
+-- name: set_gone
+UPDATE disconnects SET gone_at = $2 WHERE session_id = $1;
+
+-- name: spend
+DELETE FROM disconnects WHERE session_id = $1 AND gone_at = $2;
+
+-- name: load
+SELECT session_id, app_id, user_id, seconds, gone_at FROM disconnects;
