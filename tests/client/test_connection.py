@@ -332,3 +332,16 @@ async def test_nobody_listening_is_waited_for() -> None:
     again = Server([says(connected(0, 1), event(1))])
     async with serve(again.act, "127.0.0.1", port, process_request=again.look, compression=None):
         assert numbers(await stream) == [1]
+
+
+async def test_every_connection_arms_the_session() -> None:
+    async with serving(says(connected(0, 0), event(1), close=4300), says(connected(1, 1), event(2))) as server:
+        told = await take(2, events(server.gateway, None, None, cancel_on_disconnect=30))
+    assert numbers(told) == [1, 2]
+    assert [query.get("cancelOnDisconnect") for query, _ in server.seen] == ["30", "30"]
+
+
+async def test_a_client_that_does_not_ask_leaves_it_as_it_is() -> None:
+    async with serving(says(connected(0, 0), event(1))) as server:
+        await take(1, events(server.gateway, None, None))
+    assert ["cancelOnDisconnect" in query for query, _ in server.seen] == [False]

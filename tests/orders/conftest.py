@@ -35,7 +35,9 @@ class Shop:
     pulses: list[str]
     clock: SystemClock = field(default_factory=SystemClock)
 
-    async def place(self, user: str = "ann", change: dict[str, object] | None = None, **other: Any) -> Placed:
+    async def place(
+        self, user: str = "ann", change: dict[str, object] | None = None, session: str | None = None, **other: Any
+    ) -> Placed:
         wanted = {
             "venue": "scripted",
             "marketId": "rain",
@@ -47,7 +49,7 @@ class Shop:
             **(change or {}),
         }
         return await self.desk.place(
-            APP, user, msgspec.json.decode(msgspec.json.encode(wanted), type=bodies.PlaceOrder)
+            APP, user, msgspec.json.decode(msgspec.json.encode(wanted), type=bodies.PlaceOrder), session
         )
 
     async def events(self, user: str = "ann") -> list[UserEvent]:

@@ -62,6 +62,10 @@ async def test_who_may_not_connect_is_told_in_a_way_it_can_read(tmp_path: Path) 
             (plain + "nobody", 403),
             (gateway.ws_url(since="x"), 400),
             (gateway.ws_url(since="-1"), 400),
+            (gateway.ws_url(cancelOnDisconnect="301"), 400),
+            (gateway.ws_url(cancelOnDisconnect="-1"), 400),
+            (gateway.ws_url(cancelOnDisconnect="soon"), 400),
+            (gateway.ws_url(cancelOnDisconnect=""), 400),
         ]:
             with pytest.raises(InvalidStatus) as refused:
                 await websockets.connect(url)
@@ -95,6 +99,32 @@ async def test_signing_out_closes_the_session_s_sockets(tmp_path: Path) -> None:
         async with websockets.connect(gateway.ws_url(token=mine.access_token)) as late:
             assert (await frame(late))["code"] == "session_revoked"
             assert (await closing(late))[0] == 4001
+
+
+async def test_signing_out_cancels_at_once_what_an_armed_session_has_open(tmp_path: Path) -> None:
+    async with running_gateway(tmp_path) as gateway:
+        mine, other = await gateway.sign_in("ann"), await gateway.sign_in("ann")
+        async with (
+            websockets.connect(gateway.ws_url(token=mine.access_token, cancelOnDisconnect=300)) as ended,
+            websockets.connect(gateway.ws_url(token=other.access_token)) as stays,
+            gateway.http(mine.access_token) as http,
+            gateway.http(other.access_token) as others,
+            httpx.AsyncClient(base_url=gateway.admin_url, trust_env=False) as admin,
+        ):
+            assert (await frame(ended))["cancelOnDisconnect"] == 300
+            assert "cancelOnDisconnect" not in await frame(stays)
+            assert "oddswire_sessions_armed 1.0" in (await admin.get("/metrics")).text
+            placed = (await http.post("/trading/orders", json=an_order())).json()
+            left = (await others.post("/trading/orders", json=an_order())).json()
+            assert (await http.post("/auth/sign-out")).status_code == 204
+            while (told := await frame(stays)).get("event") != "canceled":
+                pass
+            assert (told["orderId"], told["errorReason"]) == (placed["orderId"], "canceled_on_disconnect")
+            found = (await others.get("/trading/orders", params={"status": "open"})).json()["data"]
+            assert [order["orderId"] for order in found] == [left["orderId"]]
+            metrics = (await admin.get("/metrics")).text
+            assert "oddswire_sessions_armed 0.0" in metrics
+            assert "oddswire_orders_canceled_on_disconnect_total 1.0" in metrics
 
 
 async def test_at_the_end_everybody_is_sent_away_and_the_books_are_there_again(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from oddswire.errors import OperatorError
 from oddswire.store.migrate import bring_up_to_date, split_script
-from oddswire.store.queries import CORE
+from oddswire.store.queries import CORE, Migration, Schema
 from oddswire.store.sqlite_file import APPLICATION_ID, connect, is_ours
 from tests.store.conftest import SAMPLE
 from tests.store.test_queries import schema
@@ -25,10 +25,14 @@ def test_a_new_file_is_marked_and_gets_every_table(path: Path) -> None:
         history = bring_up_to_date(connection, path, [CORE, SAMPLE])
         assert connection.execute("PRAGMA application_id").fetchone() == (APPLICATION_ID,)
         assert connection.execute("SELECT history_id FROM history").fetchall() == [(history,)]
-        assert steps(connection) == [("core", 1, "core"), ("sample", 1, "sample")]
+        assert steps(connection) == [
+            ("core", 1, "core"),
+            ("core", 2, "cancel_on_disconnect"),
+            ("sample", 1, "sample"),
+        ]
     with closing(connect(path)) as again:
         assert bring_up_to_date(again, path, [CORE, SAMPLE]) == history
-        assert len(steps(again)) == 2
+        assert len(steps(again)) == 3
 
 
 def test_only_what_is_missing_is_applied(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, path: Path) -> None:
@@ -111,3 +115,24 @@ def test_a_script_is_split_where_statements_end() -> None:
     trigger = "CREATE TRIGGER t AFTER INSERT ON a BEGIN\n  DELETE FROM a;\n  DELETE FROM b;\nEND;\n"
     assert split_script(f"SELECT ';';\n{trigger}SELECT 2 -- ;\n") == ["SELECT ';';\n", trigger, "SELECT 2 -- ;\n"]
     assert split_script("\n\n") == []
+
+
+class FirstCore(Schema):
+    """The core tables as a version before cancel on disconnect made them."""
+
+    def migrations(self) -> list[Migration]:
+        return super().migrations()[:1]
+
+
+def test_orders_of_before_sessions_were_noted_stay_as_they_are(path: Path) -> None:
+    with closing(connect(path)) as connection:
+        bring_up_to_date(connection, path, [FirstCore(CORE.name, CORE.package)])
+        columns = len(connection.execute("PRAGMA table_info(orders)").fetchall())
+        row = tuple(f"{number}" for number in range(columns))
+        connection.execute(f"INSERT INTO orders VALUES ({','.join('?' * columns)})", row)
+        before = connection.execute("SELECT * FROM orders").fetchone()
+        bring_up_to_date(connection, path, [CORE])
+        assert connection.execute("SELECT * FROM orders").fetchone() == (*before, None)
+        wanted = "SELECT order_id FROM orders WHERE cancel_wanted > 0 AND order_id > '' ORDER BY order_id"
+        assert "orders_cancel_wanted" in str(connection.execute(f"EXPLAIN QUERY PLAN {wanted}").fetchall())
+        assert connection.execute(wanted).fetchall() == [("0",)]

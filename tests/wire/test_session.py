@@ -270,3 +270,56 @@ def test_nothing_is_said_before_the_first_frame_or_after_the_end() -> None:
     assert session.verified(Who(), 0, WALL) == []
     assert session.refused("token_invalid", "no", 0, WALL) == []
     assert session.placed(PLACE, 0, WALL) == []
+
+
+def test_what_is_asked_for_beside_a_cursor_is_told_once_it_is_certain() -> None:
+    session = fresh()
+    asked = Asked(armed=30)
+    assert session.open("t", asked) == [Verify("t")]
+    assert session.verified(Who(), 0, WALL) == [Join(None, None, 30)]
+    said, *_ = session.placed(PLACE, 0, WALL, 30)
+    assert said == Say(Connected(app_id="a", user_id="u", seq=7, head=9, epoch="e", cancel_on_disconnect=30))
+    session.receive(auth(), 1, WALL)
+    assert session.verified(Who(), 1, WALL) == [Renew(None)]
+    said, *_ = session.placed(PLACE, 1, WALL)
+    assert said == Say(Authenticated(user_id="u", seq=7, head=9, epoch="e"))
+
+
+@pytest.mark.parametrize(
+    ("more", "armed"),
+    [("", None), (',"cancelOnDisconnect":0', 0), (',"cancelOnDisconnect":null', 0), (',"cancelOnDisconnect":9', 9)],
+)
+def test_a_frame_arms_disarms_or_says_nothing(more: str, armed: int | None) -> None:
+    session = signed_in()
+    session.receive(auth("t", more), 0, WALL)
+    assert session.verified(Who(), 0, WALL) == [Renew(armed)]
+    session.placed(PLACE, 0, WALL)
+    session.receive(auth("t", more), 0, WALL)
+    assert session.verified(Who(user_id="v"), 0, WALL) == [Join(None, None, armed)]
+
+
+@pytest.mark.parametrize(
+    ("more", "first"),
+    [
+        ("", Join(5, "e", 30)),
+        (',"cancelOnDisconnect":9', Join(5, "e", 9)),
+        (',"cancelOnDisconnect":0', Join(5, "e", 0)),
+        (',"since":6,"epoch":"f"', Join(6, "f", 30)),
+    ],
+)
+def test_a_connect_without_a_token_asks_for_the_first_sign_in_alone(more: str, first: Join) -> None:
+    session = fresh()
+    session.open(None, Asked(5, "e", 30))
+    session.receive(auth("t", more), 0, WALL)
+    assert session.verified(Who(), 0, WALL) == [first]
+    session.placed(PLACE, 0, WALL)
+    session.receive(auth(), 0, WALL)
+    assert session.verified(Who(), 0, WALL) == [Renew(None)]
+
+
+def test_what_came_with_a_refused_token_is_forgotten() -> None:
+    session = signed_in()
+    session.receive(auth("bad", ',"cancelOnDisconnect":9'), 0, WALL)
+    session.refused("token_invalid", "no", 0, WALL)
+    session.receive(auth(), 0, WALL)
+    assert session.verified(Who(), 0, WALL) == [Renew(None)]
