@@ -2,9 +2,10 @@
 
 import asyncio
 import json
+import sqlite3
 import time
 from collections.abc import AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
@@ -152,6 +153,9 @@ async def test_sent_away_by_a_restart_the_time_runs_on(tmp_path: Path) -> None:
             assert await asyncio.to_thread(server.terminate) == 0
             await asyncio.wait_for(socket.wait_closed(), 5)
             assert socket.close_code == 4300
+            with closing(sqlite3.connect(server.database)) as database:
+                [(gone_at,)] = database.execute("SELECT gone_at FROM disconnects").fetchall()
+            assert gone_at is not None, "since when it is gone has to outlive the restart"
             server.start(ODDSWIRE_DRAIN_SECONDS="0")
             assert await orders(http) == {order: "open"}
             await until_canceled(http, order)
