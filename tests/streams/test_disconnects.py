@@ -150,10 +150,12 @@ async def test_another_session_of_the_user_does_not_stand_in(world: World) -> No
     assert "cancelOnDisconnect" not in other.socket.said()[0]
 
 
-async def test_who_comes_back_in_time_stays_armed(world: World) -> None:
+@pytest.mark.parametrize("asks", [{}, {"armed": 30}])
+async def test_who_comes_back_in_time_stays_armed(world: World, asks: dict[str, int]) -> None:
     (await armed(world)).connection.closed(1006)
     assert await pass_time(world, 29_000) == []
-    again = await world.signed_in(ANN)
+    assert (await kept(world))["s1"][1] is not None
+    again = await world.signed_in(ANN, **asks)
     assert again.socket.said()[0]["cancelOnDisconnect"] == 30
     assert await kept(world) == {"s1": (30, None)}
     assert await pass_time(world, 600_000) == []
