@@ -165,10 +165,12 @@ async def test_the_client_library_arms_at_the_connect(server: Server) -> None:
     tokens = server.sign_in("ann")
     async with (
         server.http(tokens["accessToken"]) as http,
-        Client(server.url, server.app, access_token=tokens["accessToken"]) as client,
+        Client(
+            base_url=server.url, app_id=server.app, access_token=tokens["accessToken"], cancel_on_disconnect=1
+        ) as client,
     ):
         order = await place(http)
-        async with aclosing(client.events(cancel_on_disconnect=1)) as events:
+        async with aclosing(client.events()) as events:
             following = asyncio.ensure_future(anext(events))
             other = await place_until_heard(http, following)
         await until_canceled(http, order)

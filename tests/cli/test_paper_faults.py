@@ -3,10 +3,11 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 
 import pytest
 
-from oddswire.client import Client
+from oddswire.client import Client, Cursor
 from oddswire.events import OrderEvent
 from oddswire.testing.gateway import RunningGateway
 from tests.cli.conftest import Cli, one_error_line
@@ -20,7 +21,7 @@ def address(gateway: RunningGateway, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 async def alice(gateway: RunningGateway) -> AsyncIterator[Client]:
-    async with Client(gateway.base_url, gateway.app_id) as client:
+    async with Client(base_url=gateway.base_url, app_id=gateway.app_id) as client:
         await client.sign_in("alice", api_key=gateway.api_key)
         yield client
 
@@ -35,8 +36,9 @@ async def place(cli: Cli, size: str, price: str) -> str:
 async def step(alice: Client, wanted: str) -> OrderEvent:
     """Wait for an event of that step, from the beginning of the stream."""
     balances = await alice.balances()
-    async with asyncio.timeout(10):
-        async for told in alice.events(0, balances.epoch):
+    alice.cursor = Cursor(0, balances.epoch)
+    async with asyncio.timeout(10), aclosing(alice.events()) as events:
+        async for told in events:
             if isinstance(told, OrderEvent) and told.event == wanted:
                 return told
     raise AssertionError(f"the stream ended without {wanted}")
@@ -85,12 +87,14 @@ async def test_standing_faults_are_listed_met_and_cleared(cli: Cli, alice: Clien
 async def _events_of(alice: Client, order: str) -> list[OrderEvent]:
     """Return the steps of an order up to the newest event."""
     balances = await alice.balances()
+    alice.cursor = Cursor(0, balances.epoch)
     found = []
-    async for told in alice.events(0, balances.epoch):
-        if isinstance(told, OrderEvent) and told.order_id == order:
-            found.append(told)
-        if getattr(told, "seq", 0) >= balances.seq:
-            break
+    async with aclosing(alice.events()) as events:
+        async for told in events:
+            if isinstance(told, OrderEvent) and told.order_id == order:
+                found.append(told)
+            if told.seq >= balances.seq:
+                break
     return found
 
 

@@ -109,10 +109,14 @@ def says(*frames: str, close: int | None = None, reason: str = "") -> Act:
 
 
 async def events(
-    gateway: AnyGateway, since: int | None, epoch: str | None, on_line: OnLine = unheard
+    gateway: AnyGateway,
+    since: int | None,
+    epoch: str | None,
+    on_line: OnLine = unheard,
+    cancel_on_disconnect: int | None = None,
 ) -> AsyncGenerator[Told, None]:
     cursor = None if since is None or epoch is None else Cursor(since, epoch)
-    async with aclosing(arrivals(gateway, cursor, on_line)) as found:
+    async with aclosing(arrivals(gateway, cursor, on_line, cancel_on_disconnect)) as found:
         async for arrival in found:
             if arrival.told is not None:
                 yield arrival.told

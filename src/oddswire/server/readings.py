@@ -101,7 +101,9 @@ def readings(
             lambda: {(code,): float(count) for code, count in roster.closed.items()},
             ("code",),
         ),
-        Reading("gauge", "sessions_armed", "Sessions armed with cancel on disconnect", _alone(lambda: len(disconnects))),
+        Reading(
+            "gauge", "sessions_armed", "Sessions armed with cancel on disconnect", _alone(lambda: len(disconnects))
+        ),
         Reading(
             "counter",
             "orders_canceled_on_disconnect",
