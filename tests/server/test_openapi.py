@@ -16,7 +16,13 @@ from tests.server.test_rest_refusals import BODIES
 
 ROUTES = {
     *("post /auth/token", "post /auth/token/refresh", "post /auth/sign-out", "get /auth/jwks.json"),
-    *("get /trading/balance", "get /trading/holdings", "get /trading/fills", "get /trading/events"),
+    *(
+        "get /trading/balance",
+        "get /trading/holdings",
+        "get /trading/fills",
+        "get /trading/events/stream",
+        "get /trading/events",
+    ),
     *("post /trading/orders", "get /trading/orders", "get /trading/orders/{orderId}"),
     *("post /trading/orders/{orderId}/cancel", "post /trading/orders/cancel-all"),
     *("get /venues", "get /markets", "get /healthz", "get /readyz"),
@@ -78,7 +84,8 @@ def test_every_answer_is_described(document: dict[str, Any]) -> None:
             (kind, media), *more = answer["content"].items()
             assert more == []
             is_problem = int(status) >= 400 and (name, status) != ("get /readyz", "503")
-            assert kind == ("application/problem+json" if is_problem else "application/json"), (name, status)
+            fine = "text/event-stream" if name == "get /trading/events/stream" else "application/json"
+            assert kind == ("application/problem+json" if is_problem else fine), (name, status)
             if is_problem:
                 codes = media["schema"]["allOf"][1]["properties"]["code"]["enum"]
                 assert {CODES[code].status for code in codes} == {int(status)}, name

@@ -116,6 +116,8 @@ class Gateway:
             limits=_limits(self.settings),
             metrics=self.metrics,
             pulses=self.pulses,
+            hub=self.hub,
+            roster=self.roster,
             ready=lambda: self.phase == "ready",
         )
 

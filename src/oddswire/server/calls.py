@@ -25,6 +25,8 @@ from oddswire.server.body_faults import unreadable
 from oddswire.server.limits import Allowance
 from oddswire.server.metrics import Metrics
 from oddswire.store.base import Store
+from oddswire.streams.hub import Hub
+from oddswire.streams.roster import Roster
 from oddswire.venues.base import Venue
 from oddswire.wire import bodies
 
@@ -55,6 +57,8 @@ class RestParts:
     limits: Limits
     metrics: Metrics
     pulses: Mapping[str, Pulse]
+    hub: Hub
+    roster: Roster
     ready: Callable[[], bool]
 
 

@@ -16,7 +16,7 @@ PATHS: Final = ("/venues", "/markets")
 PREFLIGHT_SECONDS: Final = 600
 _ALLOWED: Final = {
     "access-control-allow-methods": "GET, POST",
-    "access-control-allow-headers": "authorization, content-type, x-app-id",
+    "access-control-allow-headers": "authorization, content-type, last-event-id, x-app-id",
     "access-control-max-age": str(PREFLIGHT_SECONDS),
 }
 _EXPOSED: Final = "idempotent-replay, retry-after, www-authenticate"

@@ -15,6 +15,7 @@ from oddswire.server.metrics import Metrics
 from oddswire.server.problems import PROBLEM_JSON, Answer, answer_of
 from oddswire.wire import bodies
 
+_ENDLESS: Final = "/trading/events/stream"
 LINGER_SECONDS: Final = 1.0
 LINGER_BYTES: Final = 1024 * 1024
 """How long, and how much, of a refused body is read and thrown away, so that its sender gets to see the answer."""
@@ -37,7 +38,7 @@ class Front:
         if scope["type"] != ScopeType.HTTP:
             raise RuntimeError("only HTTP comes here")
         method = scope["method"]
-        if method == "HEAD":
+        if method == "HEAD" and scope["path"] != _ENDLESS:
             # answered as GET; the server below knows what was asked, and sends no body
             scope = {**scope, "method": "GET"}
         passage = _Passage(scope, receive, send, self._cors)

@@ -36,6 +36,8 @@ from oddswire.server.websocket import (
 
 log = logging.getLogger(__name__)
 
+ABORT = "oddswire.abort"
+"""The extension of an HTTP scope that ends its connection at once, whatever still waits to be sent."""
 MAX_HEAD = 32 * 1024
 MAX_REQUEST = 2 * 1024 * 1024
 """What one request may send in all: far more than any body we take, so that what never ends is cut."""
@@ -301,6 +303,7 @@ class GatewayHttp(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Start the clock for the next head."""
         super().on_message_begin()
+        self.scope["extensions"] = {ABORT: self.transport.abort}  # type: ignore[dict-item]  # ours is no table
         self._in_head = True
         self._received = self._listed_bytes = 0
         self._expect(HEAD_DEADLINE)

@@ -4,18 +4,21 @@ from typing import Annotated, Final
 
 import msgspec
 from litestar import Router, get
-from litestar.params import QueryParameter
+from litestar.params import HeaderParameter, QueryParameter
+from litestar.types import ASGIApp
 
 from oddswire.errors import CursorRefused
 from oddswire.ids import epoch_of
 from oddswire.server.callers import signed_in, spends_read
 from oddswire.server.calls import Call
+from oddswire.server.event_stream import EventStream
 from oddswire.server.openapi import USER, errors
 from oddswire.server.parameters import Venue, view_of, whole_numbers
 from oddswire.store.base import Tx
 from oddswire.streams import log
 from oddswire.streams.delivery import Kept, refusal
 from oddswire.wire.bodies import Balances, EventPage, Holdings
+from oddswire.wire.cursor import Cursor
 
 _READ: Final = errors("rate_limited", "store_unavailable", parameters=True, user=True)
 _REFUSED: Final = {
@@ -23,6 +26,13 @@ _REFUSED: Final = {
     "epoch_changed": ("epoch_changed", "The cursor is of another history than this stream's."),
     "ahead": ("ahead", "The stream has not come as far as this cursor."),
 }
+
+
+Since = Annotated[
+    int | None,
+    QueryParameter(description="Only events after this one", ge=0, le=2**53, schema_extra={"minimum": 0}),
+]
+Epoch = Annotated[str | None, QueryParameter(description="The epoch `since` is of", max_length=64)]
 
 
 @get("/balance", guards=[signed_in, spends_read], summary="Get balances", opt=_READ)
@@ -49,23 +59,46 @@ async def holdings(request: Call, venue: Venue = None) -> Holdings:
 )
 async def events(
     request: Call,
-    since: Annotated[
-        int | None,
-        QueryParameter(
-            description="Those after this one; without it from the oldest that is kept",
-            ge=0,
-            le=2**53,
-            schema_extra={"minimum": 0},
-        ),
-    ] = None,
-    epoch: Annotated[str | None, QueryParameter(description="The epoch `since` is of", max_length=64)] = None,
+    since: Since = None,
+    epoch: Epoch = None,
     limit: Annotated[int, QueryParameter(description="How many at most", ge=1, le=log.PAGE_EVENTS)] = 100,
 ) -> EventPage:
-    """A page of the user's events, as they went over the sockets; go on with `since` = `seq` while `hasMore`."""
+    """A page of the user's events, as they went over the sockets, without `since` from the oldest that is kept.
+
+    Go on with `since` = `seq` while `hasMore`.
+    """
     history_id, who = request.parts.store.history_id, request.user
     return await request.parts.store.read(
         lambda tx: read_events(tx, history_id, who.app_id, who.user_id, since, epoch, limit)
     )
+
+
+@get(
+    "/events/stream",
+    guards=[signed_in, spends_read],
+    media_type="text/event-stream",
+    summary="Follow the stream",
+    opt=errors("too_many_connections", "rate_limited", "store_unavailable", parameters=True, user=True),
+)
+async def follow(
+    request: Call,
+    since: Since = None,
+    epoch: Epoch = None,
+    last_event_id: Annotated[
+        str | None, HeaderParameter(name="Last-Event-ID", description="`<epoch>:<seq>`; goes before `since`")
+    ] = None,
+) -> ASGIApp:
+    """The user's events as Server-Sent Events, from now on or after a cursor, until the access token ends.
+
+    Each event's `id` is `<epoch>:<seq>`, its data what goes over the sockets. Other things have an `event:` name:
+    `connected` at first, or `reset` where the cursor cannot be honoured; the last says why it ends.
+    """
+    if last_event_id is not None:
+        since, epoch = Cursor.parse(last_event_id)
+    parts = request.parts
+    stream = EventStream(parts.hub, parts.roster, parts.clock, request.user, request.address)
+    await stream.open(since, epoch)
+    return stream
 
 
 def read_events(
@@ -95,4 +128,6 @@ def read_events(
     )
 
 
-routes = Router("/trading", route_handlers=[balance, holdings, events], security=USER, tags=["State and events"])
+routes = Router(
+    "/trading", route_handlers=[balance, holdings, events, follow], security=USER, tags=["State and events"]
+)
