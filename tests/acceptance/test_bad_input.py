@@ -29,6 +29,7 @@ BODIES: list[tuple[str, str | bytes, int, str, str | None]] = [
     ("an unknown side", json.dumps(an_order(side="hold")), 400, "invalid_body", "$.side"),
     ("an unknown field", json.dumps(an_order(leverage=10)), 400, "invalid_body", None),
     ("a bad clientOrderId", json.dumps(an_order(clientOrderId="a b")), 400, "invalid_body", "$.clientOrderId"),
+    ("a newline after it", json.dumps(an_order(clientOrderId="a\n")), 400, "invalid_body", "$.clientOrderId"),
     ("a long clientOrderId", json.dumps(an_order(clientOrderId="a" * 65)), 400, "invalid_body", "$.clientOrderId"),
     ("price NaN", json.dumps(an_order(price="NaN")), 400, "invalid_amount", "$.price"),
     ("price 1_0", json.dumps(an_order(price="1_0")), 400, "invalid_amount", "$.price"),

@@ -161,8 +161,9 @@ async def test_a_wrong_parameter_is_named(gateway: RunningGateway) -> None:
 
 async def test_what_is_not_there_is_not_found_and_methods_are_named(gateway: RunningGateway) -> None:
     async with gateway.http((await gateway.sign_in("ann")).access_token) as http:
-        for target in ("/", "/trading", "/trading/nothing", "/trading/orders/ord_x", "/trading/orders/%00", "/ws"):
+        for target in ("/", "/trading", "/trading/nothing", "/trading/orders/ord_x", "/trading/orders/%00"):
             assert code_of(await http.get(target)) == (404, "not_found"), target
+        assert code_of(await http.get("/ws", params={"appId": gateway.app_id})) == (400, "bad_handshake")
         wrong = await http.delete("/trading/orders")
         assert code_of(wrong) == (405, "method_not_allowed")
         assert {"GET", "POST"} <= set(wrong.headers["allow"].split(", "))

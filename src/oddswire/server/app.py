@@ -147,10 +147,13 @@ class Gateway:
             self.pulses[name] = reconciler.pulse
             self.background.add(f"reconciler of {name}", reconciler.run())
 
-    async def drain(self) -> None:
-        """Take no new socket, send everybody away at the end of the window, and let orders under way end."""
+    async def drain(self, *, patient: bool = True) -> None:
+        """Take no new socket, send everybody away at the end of the window, and let orders under way end.
+
+        Who is not `patient` ends the window once nobody is connected.
+        """
         self.phase = "draining"
-        await self.roster.drain(self.settings.drain_seconds)
+        await self.roster.drain(self.settings.drain_seconds, patient=patient)
         await self._keep_disconnects()
         await self.desk.stop(REQUESTS_END_SECONDS)
 
@@ -254,7 +257,7 @@ async def serve(
         if admin_listener is not None:
             servers.append((admin_server(gateway.admin), admin_listener))
         address = Address(address_of(listener), None if admin_listener is None else address_of(admin_listener))
-        await _run(gateway, servers, stop, lambda: ready(address) if ready else None)
+        await _run(gateway, servers, stop, lambda: ready(address) if ready else None, patient=not dev)
 
 
 async def _run(
@@ -262,6 +265,8 @@ async def _run(
     servers: list[tuple[GatewayServer, socket.socket]],
     stop: asyncio.Event | None,
     ready: Callable[[], None],
+    *,
+    patient: bool,
 ) -> None:
     running = [asyncio.create_task(server.serve(sockets=[listener])) for server, listener in servers]
     for task, (server, _) in zip(running, servers, strict=True):
@@ -273,7 +278,7 @@ async def _run(
     with signals_set(stopping) if stop is None else nullcontext():
         ended = await gateway.background.until(stopping)
         if ended is None:
-            await gateway.drain()
+            await gateway.drain(patient=patient)
         gateway.phase = "draining"
         for server, _ in servers:
             server.should_exit = True

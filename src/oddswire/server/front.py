@@ -8,7 +8,7 @@ import structlog
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
-from oddswire.errors import Missing, Refused
+from oddswire.errors import InvalidInput, Missing, Refused
 from oddswire.server import openapi
 from oddswire.server.cors import Cors
 from oddswire.server.metrics import Metrics
@@ -46,6 +46,8 @@ class Front:
         try:
             if passage.is_preflight:
                 await passage.answer_preflight()
+            elif scope["path"] == "/ws":
+                raise InvalidInput("bad_handshake", "This path takes a WebSocket handshake.")
             elif scope["path"].rstrip("/").startswith(_BELOW_DESCRIPTION):
                 # the framework has a page of its own there, for people
                 raise Missing("There is nothing at this path.")

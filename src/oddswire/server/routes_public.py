@@ -150,7 +150,7 @@ def asyncapi_json() -> dict[str, Any]:
 def docs() -> Response[bytes]:
     """The page that shows both to people; it loads nothing from anywhere else."""
     page = files("oddswire.server").joinpath("web", "docs.html").read_bytes()
-    return Response(page, media_type="text/html; charset=utf-8", headers={"content-security-policy": _PAGE_POLICY})
+    return Response(page, media_type="text/html", headers={"content-security-policy": _PAGE_POLICY})
 
 
 routes = Router("/", route_handlers=[list_venues, list_markets, healthz, readyz, asyncapi_json, docs])

@@ -185,21 +185,20 @@ class Roster:
 
     # ---- the end
 
-    async def drain(self, seconds: float, *, alone: bool = True) -> None:
-        """Send everybody away with 4300, and return when they are gone, at the latest `seconds` + 2 from now.
+    async def drain(self, seconds: float, *, patient: bool = True) -> None:
+        """Send everybody away with 4300 at the end of the window; return when they are gone, at most 2 s later.
 
-        Alone, sockets stay to the end of the window, and `retryAfterMs` spreads over 2-10 s; with other nodes, the
-        closes themselves spread over the window.
+        `retryAfterMs` spreads over 2-10 s. The window is for those who route calls to this node too, so it lasts even
+        if nobody is connected, unless nobody is that `patient`.
         """
-        if alone and await self._gone_within(seconds):
+        if patient:
+            await asyncio.sleep(seconds)
+        elif await self._gone_within(seconds):
             return
-        everybody = tuple(self)
-        for number, present in enumerate(everybody, 1):
+        for number, present in enumerate(tuple(self), 1):
             spread = RETRY_FROM_MS + int((RETRY_TO_MS - RETRY_FROM_MS) * self._chance())
-            present.close(DRAINING, spread if alone else 0)
-            if not alone:
-                await asyncio.sleep(seconds / len(everybody))
-            elif number % CLOSED_A_TURN == 0:
+            present.close(DRAINING, spread)
+            if number % CLOSED_A_TURN == 0:
                 await asyncio.sleep(0)
         await self._gone_within(FAREWELL_SECONDS)
 

@@ -8,9 +8,18 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from oddswire.events import Millis, Number, OrderStatus, Raw, Side
 
 TimeInForce = Literal["gtc", "ioc", "fok", "gtd"]
-ClientOrderId = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_:+=/.-]+$")]
+# `$` alone would let a newline pass at the end
+ClientOrderId = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_:+=/.-]+$(?!\n)")]
 Id = Annotated[str, Meta(min_length=1, max_length=128)]
-UserId = Annotated[str, Meta(min_length=1, max_length=128, description="The app's own id of its user")]
+UserId = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=128,
+        pattern=r"^[^\u0000-\u001f\u007f]+$(?!\n)",
+        description="The app's own id of its user: no control characters",
+    ),
+]
 Amount = Annotated[
     msgspec.Raw,
     Meta(
