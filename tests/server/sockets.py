@@ -160,12 +160,12 @@ def frame(kind: int, payload: bytes = b"", *, fin: bool = True, rsv: int = 0, cl
 class Client:
     """A raw client: bytes out, HTTP answers and frames in; `serving` hangs it up."""
 
-    everyone: ClassVar[list["Client"]] = []
+    everyone: ClassVar[set["Client"]] = set()
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader = reader
         self.writer = writer
-        self.everyone.append(self)
+        self.everyone.add(self)
 
     @classmethod
     async def connect(cls, port: int, receive_buffer: int = 0) -> "Client":
@@ -190,8 +190,8 @@ class Client:
             body = json.loads(body)
         return int(head[0].split()[1]), headers, body
 
-    async def frame(self) -> tuple[int, bytes]:
-        async with asyncio.timeout(DEADLINE):
+    async def frame(self, seconds: float = DEADLINE) -> tuple[int, bytes]:
+        async with asyncio.timeout(seconds):
             first, second = await self.reader.readexactly(2)
             if second == 126:
                 length = int.from_bytes(await self.reader.readexactly(2), "big")
@@ -216,4 +216,5 @@ class Client:
         self.hang_up()
 
     def hang_up(self) -> None:
+        self.everyone.discard(self)
         self.writer.transport.abort()
