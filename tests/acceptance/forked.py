@@ -14,6 +14,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
 from typing import Any, Literal
+from unittest.mock import patch
 
 import uvloop
 
@@ -56,12 +57,14 @@ class DieAt:
 
         async def dying_record(self_: Dispatch, venue: str, evidence: Any, source: Any) -> Any:
             recorded = await record(self_, venue, evidence, source)
-            if self.moment == "after the record" and any(order.order_id in sent and is_it(order.order_id) for order in recorded.orders):
+            if self.moment == "after the record" and any(
+                order.order_id in sent and is_it(order.order_id) for order in recorded.orders
+            ):
                 _die()
             return recorded
 
-        PaperVenue.place = dying_place  # type: ignore[method-assign]  # in a process that ends here
-        Dispatch.record = dying_record  # type: ignore[method-assign]  # as above
+        patch.object(PaperVenue, "place", dying_place).start()
+        patch.object(Dispatch, "record", dying_record).start()
 
 
 def _die() -> None:
@@ -76,14 +79,15 @@ def _context() -> ForkServerContext:
 
 @dataclass
 class ForkedServer(Server):
-    """A `Server` whose process is forked; `exit_code` waits for its end."""
+    """A `Server` whose process is forked; `prepare` is called in each process before it serves."""
 
     forked: ForkServerProcess | None = None
+    prepare: Callable[[], None] | None = None
 
-    def start(self, prepare: Callable[[], None] | None = None, **env: str) -> None:
+    def start(self, **env: str) -> None:
         """Serve, and return once requests are answered."""
         heard, told = _CONTEXT.Pipe(duplex=False)
-        self.forked = _CONTEXT.Process(target=_serve, args=(told, self.port, self.database, env, prepare))
+        self.forked = _CONTEXT.Process(target=_serve, args=(told, self.port, self.database, env, self.prepare))
         self.forked.start()
         told.close()
         with heard:
@@ -108,13 +112,13 @@ class ForkedServer(Server):
 
 
 @contextlib.contextmanager
-def forked_server(folder: Path, prepare: Callable[[], None] | None = None, **env: str) -> Iterator[ForkedServer]:
+def forked_server(folder: Path, **env: str) -> Iterator[ForkedServer]:
     """Serve a new database of one app until the block ends."""
     database = folder / "oddswire.db"
     created = command("app", "create", "shop", "--database", str(database), "--json")
     assert created.returncode == 0, created.stderr
     server = ForkedServer(database, free_port(), "shop", json.loads(created.stdout)["apiKey"])
-    server.start(prepare, **env)
+    server.start(**env)
     try:
         yield server
     finally:
@@ -133,7 +137,11 @@ def _serve(
     logs.set_up(settings.log_level, settings.log_json)
     serving = app.serve(
         settings,
-        **{"host": "127.0.0.1", "port": port, "admin": None, "database": database, "dev": False},
+        host="127.0.0.1",
+        port=port,
+        admin=None,
+        database=database,
+        dev=False,
         ready=lambda _: told.send("ready"),
     )
     uvloop.run(serving)

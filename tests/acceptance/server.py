@@ -101,9 +101,9 @@ class Server:
         signed_in: dict[str, Any] = answer.json()
         return signed_in
 
-    def http(self, access_token: str, app: str | None = None) -> httpx.AsyncClient:
+    def http(self, access_token: str, app: str | None = None, **other: Any) -> httpx.AsyncClient:
         headers = {"x-app-id": app or self.app, "authorization": f"Bearer {access_token}"}
-        return httpx.AsyncClient(base_url=self.url, headers=headers, timeout=20, verify=_PLAIN)
+        return httpx.AsyncClient(base_url=self.url, headers=headers, timeout=20, verify=_PLAIN, **other)
 
 
 @contextlib.contextmanager

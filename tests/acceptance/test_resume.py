@@ -5,7 +5,6 @@ import random
 from collections import Counter
 from collections.abc import Iterator
 
-import httpx
 import pytest
 
 from tests.acceptance.follower import CUTS, Follower, begin, is_whole
@@ -117,4 +116,3 @@ async def test_cut_at_random_every_log_is_whole(forked: Server) -> None:
     assert set(cuts.kinds) == set(CUTS)
     assert min(cuts.catching_up, cuts.level) > FEWEST_CUTS / 4, vars(cuts)
     assert cuts.kinds.total() > FEWEST_CUTS, vars(cuts)
-    print(vars(cuts), sum(f.cursor for f in followers))

@@ -4,7 +4,6 @@ import asyncio
 import json
 from typing import Any
 
-import pytest
 import websockets
 
 from tests.acceptance.server import Server, an_order, command
@@ -112,32 +111,3 @@ async def test_a_missed_stretch_is_replayed_and_joined_without_hole_or_repeat(se
         page = (await http.get("/trading/events", params={"since": seq, "epoch": epoch})).json()
         assert [json.dumps(event) for event in page["events"]] == [json.dumps(json.loads(f)) for f in back.events]
     await back.close()
-
-
-@pytest.mark.parametrize(
-    ("since", "epoch", "reason"),
-    [
-        (1, "theirs", "epoch_changed"),
-        (1, "", "epoch_changed"),
-        (10**6, "own", "ahead"),
-        (1, "nonsense", "epoch_changed"),
-    ],
-)
-async def test_a_cursor_that_is_not_this_stream_s_is_refused(
-    server: Server, since: int, epoch: str, reason: str
-) -> None:
-    ann, bob = server.sign_in("ann")["accessToken"], server.sign_in("bob")["accessToken"]
-    async with server.http(ann) as http:
-        own = (await http.get("/trading/balance")).json()["epoch"]
-    async with server.http(bob) as http:
-        theirs = (await http.get("/trading/balance")).json()["epoch"]
-    assert own != theirs
-    query = {"since": since} | ({"epoch": {"own": own, "theirs": theirs}.get(epoch, epoch)} if epoch else {})
-    screen = await Screen.open(server.ws_url(token=ann, **query))
-    await screen.until(0)
-    assert (screen.first["resumed"], screen.first["reason"]) == (False, reason)
-    assert screen.first["seq"] == screen.first["head"] == 1
-    async with server.http(ann) as http:
-        page = await http.get("/trading/events", params=query)
-    assert (page.status_code, page.json()["code"]) == (410, reason)
-    await screen.close()
