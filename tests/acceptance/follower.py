@@ -10,7 +10,7 @@ from typing import Any, Literal
 import httpx
 
 from tests.acceptance.server import Server
-from tests.server.sockets import CLOSE, TEXT, Client, frame, upgrade
+from tests.server.sockets import CLOSE, PING, PONG, TEXT, Client, frame, upgrade
 
 Told = dict[str, Any]
 Cut = Literal["reset", "reset in a frame", "half-close", "plain close", "goodbye"]
@@ -67,6 +67,8 @@ class Follower:
             return False
         if kind == TEXT:
             self._take(payload)
+        elif kind == PING:
+            await self.client.write(frame(PONG, payload))
         return True
 
     def _take(self, payload: bytes) -> None:
@@ -112,20 +114,21 @@ async def begin(server: Server, user: str) -> Follower:
 
 
 async def events_of(http: httpx.AsyncClient, epoch: str) -> list[Told]:
-    """Return the whole log of a user as REST tells it."""
+    """Return the whole log of a user as REST tells it: 1..N."""
     events: list[Told] = []
     while True:
-        answer = await http.get("/trading/events", params={"since": len(events), "epoch": epoch})
+        answer = await http.get("/trading/events", params={"since": len(events), "epoch": epoch, "limit": 100})
         assert answer.status_code == 200, answer.text
         page = answer.json()
         events += page["events"]
         if not page["hasMore"]:
+            assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
             return events
 
 
-async def is_whole(follower: Follower) -> None:
-    """Check that a log, begun at the beginning, is 1..N of the stream as it now is, with the bodies that REST tells."""
-    async with follower.server.http(follower.token) as http:
-        log = await events_of(http, follower.epoch)
-    assert [event["seq"] for event in log] == list(range(1, len(log) + 1))
-    assert [json.dumps(json.loads(text)) for text in follower.told] == [json.dumps(event) for event in log]
+async def are_whole(*followers: Follower) -> None:
+    """Check that what clients of one user have heard is the stream to its present end, with the bodies REST tells."""
+    async with followers[0].server.http(followers[0].token) as http:
+        log = [json.dumps(event) for event in await events_of(http, followers[0].epoch)]
+    for follower in followers:
+        assert [json.dumps(json.loads(text)) for text in follower.told] == log[follower.begins :]

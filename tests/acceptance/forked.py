@@ -87,7 +87,9 @@ class ForkedServer(Server):
     def start(self, **env: str) -> None:
         """Serve, and return once requests are answered."""
         heard, told = _CONTEXT.Pipe(duplex=False)
-        self.forked = _CONTEXT.Process(target=_serve, args=(told, self.port, self.database, env, self.prepare))
+        self.forked = _CONTEXT.Process(
+            target=_serve, args=(told, self.port, self.admin, self.database, env, self.prepare)
+        )
         self.forked.start()
         told.close()
         with heard:
@@ -126,7 +128,7 @@ def forked_server(folder: Path, **env: str) -> Iterator[ForkedServer]:
 
 
 def _serve(
-    told: Connection, port: int, database: Path, env: Mapping[str, str], prepare: Callable[[], None] | None
+    told: Connection, port: int, admin: int, database: Path, env: Mapping[str, str], prepare: Callable[[], None] | None
 ) -> None:
     log = os.open(database.parent / "server.log", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     os.dup2(log, 2)
@@ -139,7 +141,7 @@ def _serve(
         settings,
         host="127.0.0.1",
         port=port,
-        admin=None,
+        admin=f"127.0.0.1:{admin}",
         database=database,
         dev=False,
         ready=lambda _: told.send("ready"),

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,7 @@ class Server:
     api_key: str
     process: subprocess.Popen[bytes] | None = None
     prefix: str = ""
+    admin: int = field(default_factory=free_port)
 
     @property
     def url(self) -> str:
@@ -62,7 +63,7 @@ class Server:
             self.process = subprocess.Popen(
                 [
                     *(sys.executable, "-m", "oddswire", "serve", "--host", "127.0.0.1", "--port", str(self.port)),
-                    *("--admin", f"127.0.0.1:{free_port()}", "--database", str(self.database)),
+                    *("--admin", f"127.0.0.1:{self.admin}", "--database", str(self.database)),
                 ],
                 env={**os.environ, **env},
                 stdout=subprocess.DEVNULL,
@@ -79,6 +80,11 @@ class Server:
 
     def log(self) -> str:
         return (self.database.parent / "server.log").read_text()
+
+    def details(self) -> dict[str, Any]:
+        """What the operator is told: among it `connections` and `catching_up`."""
+        told: dict[str, Any] = httpx.get(f"http://127.0.0.1:{self.admin}/readyz", verify=_PLAIN).json()
+        return told
 
     def kill(self) -> None:
         if self.process is not None:

@@ -16,7 +16,7 @@ from typing import Any, get_args
 import httpx
 import pytest
 
-from tests.acceptance.follower import Follower, Told, begin, events_of, is_whole
+from tests.acceptance.follower import Follower, Told, are_whole, begin, events_of
 from tests.acceptance.forked import DieAt, ForkedServer, Moment, forked_server
 from tests.acceptance.server import UNLIMITED, an_order, command
 from tests.server.sockets import Client
@@ -162,7 +162,7 @@ async def the_truth_is_one(day: Day) -> None:
         held = sum(round(order["price"] * 1_000_000) * int(order["remainingAmountRaw"]) for order in live)
         assert int(balance["walletBalanceRaw"]) - int(balance["tradingBalanceRaw"]) == held // 1_000_000
         await follower.read_to(log[-1]["seq"])
-        await is_whole(follower)
+        await are_whole(follower)
     at_the_venue(day)
     checked = command("check", "--database", str(day.server.database), "--json")
     assert checked.returncode == 0, checked.stdout + checked.stderr

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.acceptance.follower import CUTS, Follower, begin, is_whole
+from tests.acceptance.follower import CUTS, Follower, are_whole, begin
 from tests.acceptance.forked import forked_server
 from tests.acceptance.server import UNLIMITED, Server, an_order
 
@@ -100,7 +100,7 @@ async def live(follower: Follower, trading: Trading, chance: random.Random, cuts
         await trading.missed(follower, chance.choice((0, 0, 1, 3, 8)))
 
 
-async def test_cut_at_random_every_log_is_whole(forked: Server) -> None:
+async def test_cut_at_random_every_log_are_whole(forked: Server) -> None:
     seed = random.randrange(2**32)
     print(f"seed {seed}")  # noqa: T201 - shown where the test fails
     chance, cuts = random.Random(seed), Cuts()
@@ -112,7 +112,7 @@ async def test_cut_at_random_every_log_is_whole(forked: Server) -> None:
             group.create_task(live(follower, trading, random.Random(chance.random()), cuts))
     assert trading.placed.total() == ORDERS
     for follower in followers:
-        await is_whole(follower)
+        await are_whole(follower)
     assert set(cuts.kinds) == set(CUTS)
     assert min(cuts.catching_up, cuts.level) > FEWEST_CUTS / 4, vars(cuts)
     assert cuts.kinds.total() > FEWEST_CUTS, vars(cuts)
