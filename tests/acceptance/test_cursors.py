@@ -1,6 +1,9 @@
 """A cursor that cannot be honoured is refused for its reason, however it is brought; the stream goes on from there."""
 
+import asyncio
+import contextlib
 import json
+import sqlite3
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -162,3 +165,23 @@ async def test_a_restored_backup_refuses_the_cursors_of_before(alone: Server) ->
     assert after["epoch"] != before["epoch"]
     for since in (0, before["seq"], before["seq"] + 2):
         await is_refused(alone, ann.token, Cursor(since, before["epoch"]), "epoch_changed")
+
+
+async def test_what_retention_lets_expire_is_refused_and_what_it_keeps_is_served(alone: Server) -> None:
+    ann = await begin(alone, "ann")
+    async with alone.http(ann.token) as http:
+        for _ in range(20):
+            await http.post("/trading/orders", json=an_order())
+        head = (await http.get("/trading/balance")).json()["seq"]
+    alone.kill()
+    with contextlib.closing(sqlite3.connect(alone.database)) as database, database:
+        database.execute("UPDATE events SET timestamp = timestamp - 7200000")  # two hours ago
+    alone.start(ODDSWIRE_RETENTION_HOURS="1", ODDSWIRE_RETENTION_EVENTS="10", **UNLIMITED)
+    async with alone.http(ann.token) as http:
+        async with asyncio.timeout(10):
+            while (page := await http.get("/trading/events", params=Cursor(0, ann.epoch).query)).status_code == 200:
+                await asyncio.sleep(0.02)
+        assert (page.status_code, page.json()["code"]) == (410, "history_expired")
+        kept = (await http.get("/trading/events", params=Cursor(head - 10, ann.epoch).query)).json()
+        assert [event["seq"] for event in kept["events"]] == list(range(head - 9, head + 1))
+    await is_refused(alone, ann.token, Cursor(head - 11, ann.epoch), "expired")

@@ -56,7 +56,9 @@ async def test_a_stalled_reader_costs_one_send_and_then_gets_everything_in_order
         assert 0 < conversation.socket.queued <= page * 340
         assert sent * 310 < 400_000
         progress = conversation.socket.sent_bytes
-        await asyncio.sleep(0.05)  # nothing may move meanwhile
+        other = await house.client()
+        await other.write(frame(PING))
+        assert (await other.frame())[0] == PONG, "the server has gone on meanwhile"
         assert (conversation.socket.sent_bytes, conversation.drains) == (progress, 0)
         await read_again(client)
         for number in range(sent):

@@ -39,7 +39,7 @@ class ScriptedVenue:
 
     `filled` fills whole at its price. `lost_before` loses the request, `lost_after` takes the order and loses the
     answer, `waits` takes it and answers once `release` is set, `delayed` takes it only then. `sent` counts what has
-    arrived, by our ref; `reads` counts what was asked by `read`, answered or not.
+    arrived, by our ref; `reads` and `finds` count what was asked by `read` and `find`, answered or not.
     """
 
     name = "scripted"
@@ -54,6 +54,7 @@ class ScriptedVenue:
         self.sent: dict[str, int] = {}
         self.cancels: list[str] = []
         self.reads = 0
+        self.finds = 0
         self.release = asyncio.Event()
         self.refuse_cancels = False
         self.silent = False
@@ -98,6 +99,7 @@ class ScriptedVenue:
 
     async def find(self, account: Account, ref: str) -> Evidence:
         """Look an order up."""
+        self.finds += 1
         if self.silent:
             raise NoAnswer("silent")
         found = self._since(account, 0)
