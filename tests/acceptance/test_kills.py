@@ -23,6 +23,7 @@ from tests.server.sockets import Client
 
 ROUNDS = int(os.environ.get("KILL_ROUNDS", "50"))
 AT_ONCE = 200
+NEVER = 3600.0
 MOMENTS = get_args(Moment)
 USERS = 8
 RICH = {"ODDSWIRE_PAPER_START_CENTS": "1000000000", **UNLIMITED}
@@ -85,7 +86,7 @@ def lot(chance: random.Random) -> Told:
     return {"price": chance.choice((0.01, 0.5, 0.99)), "outcomeId": chance.choice(("yes", "no")), "size": 1}
 
 
-async def storm(day: Day, name: str, chance: random.Random, kill_after: float | None = None) -> float:
+async def storm(day: Day, name: str, chance: random.Random, kill_after: float = NEVER) -> float:
     """Send all at once, on connections that are open already; return the seconds to the last answer.
 
     Killed from outside after so many seconds, or by itself where it was prepared to; the answers that were on their
@@ -95,9 +96,9 @@ async def storm(day: Day, name: str, chance: random.Random, kill_after: float | 
     day.wanted += orders
     clients = await asyncio.gather(*(Client.connect(day.server.port) for _ in orders))
     began = time.monotonic()
-    if kill_after is not None:
-        asyncio.get_running_loop().call_later(kill_after, day.server.kill)
+    killing = asyncio.get_running_loop().call_later(kill_after, day.server.kill)
     await asyncio.gather(*(send(day, one, lot(chance), client) for one, client in zip(orders, clients, strict=True)))
+    killing.cancel()
     return time.monotonic() - began
 
 
@@ -193,7 +194,7 @@ async def test_killed_in_two_hundred_orders_again_and_again(server: ForkedServer
         server.prepare = DieAt(chance.choice(MOMENTS), chance.randint(1, AT_ONCE)) if by_itself else None
         await start_again(day)
         ears, before = listening(day), len(day.answered)
-        await storm(day, str(round_), chance, None if by_itself else whole * chance.uniform(0.25, 1))
+        await storm(day, str(round_), chance, NEVER if by_itself else whole * chance.uniform(0.25, 1))
         server.kill()
         unanswered[round_] = before + AT_ONCE - len(day.answered)
         in_doubt[round_] = pending(day, f"{round_}-%")

@@ -100,7 +100,7 @@ async def live(follower: Follower, trading: Trading, chance: random.Random, cuts
         await trading.missed(follower, chance.choice((0, 0, 1, 3, 8)))
 
 
-async def test_cut_at_random_every_log_are_whole(forked: Server) -> None:
+async def test_cut_at_random_every_log_is_whole(forked: Server) -> None:
     seed = random.randrange(2**32)
     print(f"seed {seed}")  # noqa: T201 - shown where the test fails
     chance, cuts = random.Random(seed), Cuts()
