@@ -1,7 +1,7 @@
 """Settings: one table of what can be set, read from environment variables `ODDSWIRE_<NAME>` and from nowhere else."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Final, Literal, NamedTuple
 
 import msgspec
 import msgspec.inspect as shapes
@@ -10,6 +10,10 @@ from msgspec import Meta, Struct
 from oddswire.errors import OperatorError
 
 PREFIX = "ODDSWIRE_"
+DEV_APP: Final = "demo"
+"""The app that `serve --dev` makes, and that a command speaks to unless told otherwise."""
+DEV_KEY: Final = "demo-key"
+"""Its API key, which everybody knows."""
 _OPTIONS = ("ADMIN", "API_KEY", "APP", "DATABASE", "HOST", "PORT", "TOKEN", "URL")
 COMMAND_LINE = frozenset(PREFIX + name for name in _OPTIONS)
 """Variables that stand in for options of the command line: no settings, and two of them secret."""

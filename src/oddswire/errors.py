@@ -87,6 +87,7 @@ CODES: dict[str, Code] = {
     "config_invalid": Code(0, "Setting not valid", "See `docs/reference/settings.md`."),
     "address_unusable": Code(0, "Address cannot be used", "Give another --host or --port."),
     "app_exists": Code(409, "App exists already", "Choose another id; `oddswire app list` shows them."),
+    "output_unusable": Code(0, "Output cannot be written", "Make room, or send it somewhere else."),
     "usage": Code(0, "Cannot do that", "See the command's --help."),
     "server_unreachable": Code(0, "No answer from the server", "Start it with `oddswire serve --dev`, or give --url."),
     "refused_by_server": Code(0, "Refused by the server", "See the reason."),

@@ -26,6 +26,8 @@ def test_every_command_is_there() -> None:
     assert {" ".join(path) for path in COMMANDS} == {
         *("", "serve", "demo", "check", "backup", "restore", "token", "watch"),
         *("app", "app create", "app list", "app disable", "order", "order place", "order cancel"),
+        *("order cancel-all", "order list", "markets", "balance", "holdings", "fills", "events"),
+        *("user", "user list", "user kick", "session", "session list", "session revoke"),
         *("paper", "paper deposit", "paper resolve", "paper pause", "paper resume"),
         *("paper fault", "paper fault delay", "paper fault no-answer", "paper fault duplicate", "paper fault reorder"),
         *("paper fault late-fill", "paper fault reverse", "paper fault list", "paper fault clear"),
@@ -38,7 +40,7 @@ async def test_every_command_has_help_with_an_example(cli: Cli, path: tuple[str,
 
     assert done.code == 0
     assert "Usage: oddswire" in done.out
-    if " ".join(path) not in ("", "app", "order", "paper", "paper fault"):
+    if " ".join(path) not in ("", "app", "order", "paper", "paper fault", "session", "user"):
         assert f"Example:  oddswire {' '.join(path)}" in done.out or f"$(oddswire {' '.join(path)}" in done.out
 
 
@@ -52,6 +54,7 @@ async def test_the_version(cli: Cli) -> None:
     assert await cli("--version") == (0, f"oddswire {version('oddswire')}\n", "")
 
 
+WRONG_URLS = ("", "localhost:8080", "ftp://x", "http://", "http://[", "http://a:99999", "http://a:b", "http://ü..x")
 MISTAKES = [
     (("sevre",), "No such command 'sevre'", "oddswire --help"),
     (("serve", "--prot", "1"), "No such option: --prot", "oddswire serve --help"),
@@ -63,6 +66,16 @@ MISTAKES = [
     (("order", "place", "m", "yes", "buy", "1", "0.5", "--tif", "gtd", "--expires", "soon"), "90s", "--help"),
     (("watch", "--user", "a", "--since", "3"), "--since and --epoch go together", "--help"),
     (("demo", "--seconds", "0"), "--seconds", "oddswire demo --help"),
+    (("token", "alice\udcff"), "'alice\\udcff' is not UTF-8", "--help"),
+    *((("markets", "--url", url), "--url wants http://HOST:PORT", "--help") for url in WRONG_URLS),
+    (("markets", "--app", "ü"), "'ü'", "--help"),
+    (("markets", "--limit", "0"), "'--limit'", "oddswire markets --help"),
+    (("token", "alice", "--api-key", "kéy"), "plain ASCII", "--help"),
+    (("balance", "--token", "s3cret\nx-app-id: other"), "plain ASCII", "--help"),
+    (("events", "--user", "a", "--epoch", "e"), "--since and --epoch go together", "--help"),
+    *(((command,), "--user NAME", "--help") for command in ("balance", "holdings", "fills", "events")),
+    (("order", "list"), "--user NAME", "--help"),
+    (("order", "cancel-all"), "--user NAME", "--help"),
 ]
 
 
@@ -71,6 +84,7 @@ async def test_a_mistake_is_one_line(cli: Cli, words: tuple[str, ...], said: str
     line = one_error_line(await cli(*words), 2)
     assert said in line
     assert advice in line
+    assert "s3cret" not in line
 
 
 def test_help_does_not_wait_for_what_it_does_not_run() -> None:

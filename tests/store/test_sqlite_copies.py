@@ -56,7 +56,7 @@ def test_a_backup_that_cannot_be_is_told(path: Path, tmp_path: Path) -> None:
 def test_a_backup_that_is_interrupted_leaves_nothing(path: Path, tmp_path: Path) -> None:
     make(path, "ann")
 
-    def interrupt(_done: int, _total: int) -> None:
+    def interrupt(_step: str, _done: int, _total: int | None) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -188,10 +188,10 @@ from oddswire.store import sqlite_file
 copy, to, where = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
 def crash(*_: object) -> None:
     os._exit(9)
-progress = crash if where == "progress" else None
+told = {"progress": crash} if where == "progress" else {}
 if where != "progress":
     setattr(sqlite_file, where, crash)
-sqlite_file.restore(copy, to, force=True, progress=progress)
+sqlite_file.restore(copy, to, force=True, **told)
 """
 
 
@@ -216,8 +216,9 @@ import sys
 from pathlib import Path
 from oddswire.store import sqlite_file
 sqlite_file.COPY_PAGES = 8
-def told(done: int, total: int) -> None:
-    print(done, total, flush=True)
+def told(_step: str, done: int, total: int | None) -> None:
+    if total is not None:
+        print(done, total, flush=True)
 sqlite_file.backup(Path(sys.argv[1]), Path(sys.argv[2]), told)
 """
 

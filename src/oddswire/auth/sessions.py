@@ -101,6 +101,19 @@ def revoke(tx: Tx, app_id: str, user_id: str, session_id: str, now: int) -> None
     revocations.add(tx, "session", app_id, session_id, now)
 
 
+def revoke_any(tx: Tx, session_id: str, now: int) -> Session:
+    """End one session, whoever's it is, and return it as it was.
+
+    Raises:
+        Missing: no session of that id lives.
+    """
+    session = tx.one(Session, "sessions.live_by_id", session_id, now)
+    if session is None:
+        raise Missing(f"No session {session_id[:100]!r} lives.")
+    revoke(tx, session.app_id, session.user_id, session_id, now)
+    return session
+
+
 def revoke_all(tx: Tx, app_id: str, user_id: str, now: int) -> int:
     """End every session of a user; return how many there were."""
     # A session may have begun by a clock that is ahead of this one.

@@ -67,10 +67,11 @@ def list_apps(database: options.Database = options.DATABASE, as_json: options.Js
         for app in found:
             output.line(output.as_json({"appId": app.app_id, "active": app.active, "origins": app.origins}))
         return
-    table = output.table(None, ("app", "active", "origins"))
-    for app in found:
-        table.add_row(app.app_id, "yes" if app.active else "no", "\n".join(app.origins) or "none (backends only)")
-    output.show(table)
+    output.rows(("app", "active", "origins"), map(_cells, found))
+
+
+def _cells(app: "App") -> list[output.Cell]:
+    return [app.app_id, "yes" if app.active else "no", "\n".join(app.origins) or "none (backends only)"]
 
 
 @commands.command("disable")

@@ -22,7 +22,7 @@ def backup(
     # only the commands that open a database wait for the store
     from oddswire.store.sqlite_file import backup as copy
 
-    with output.working(f"Copying {database} …") as progress:
+    with output.working("Copying …") as progress:
         copy(database, to, progress)
     size = to.stat().st_size
     if as_json:
@@ -47,7 +47,7 @@ def restore(
     # as above
     from oddswire.store.sqlite_file import restore as put
 
-    with output.working(f"Copying {copy} …") as progress:
+    with output.working("Copying …") as progress:
         history = put(copy, database, force=force, progress=progress)
     if as_json:
         output.line(output.as_json({"database": str(database), "historyId": history}))

@@ -27,11 +27,12 @@ def check(database: options.Database = options.DATABASE, as_json: options.Json =
         for finding in findings:
             output.line(output.as_json(finding._asdict()))
     elif findings:
-        table = output.table(None, ("check", "where", "what"))
-        for finding in findings:
-            table.add_row(f"[bold red]{finding.check}[/]", _escaped(finding.where), _escaped(finding.what))
-        output.show(table)
-        output.note(f"{len(findings)} findings. Keep the database as it is: `oddswire backup` copies it.")
+        named = {finding.check: "bold red" for finding in findings}
+        cells = ((output.coloured(finding.check, named), finding.where, finding.what) for finding in findings)
+        output.rows(("check", "where", "what"), cells)
+        output.note(
+            f"{output.counted(len(findings), 'finding')}. Keep the database as it is: `oddswire backup` copies it."
+        )
     else:
         output.line(f"{database}: nothing found, everything agrees.")
     if findings:
@@ -47,19 +48,17 @@ async def findings_of(database: "Path") -> "list[Finding]":
     # only the commands that open a database wait for the store
     from oddswire.cli.databases import opened, venue_findings
     from oddswire.orders.audit import CHECKS, Progress, audit
+    from oddswire.orders.audit_venue import VENUE_CHECK
 
     async with opened(database) as store:
         with output.working("Checking …") as progress:
 
             def watch(at: Progress) -> None:
-                parts = 1_000 * CHECKS.index(at.check) + 1_000 * at.done // at.total
-                progress(parts, 1_000 * len(CHECKS))
+                step = f"Check {CHECKS.index(at.check) + 1} of {len(CHECKS) + 1}: {at.check} …"
+                # one statement tells nothing of how far it is
+                progress(step, at.done, at.total if at.total > 1 else None)
 
-            return [*await audit(store, watch), *await venue_findings(store)]
+            def watch_venue(done: int) -> None:
+                progress(f"Check {len(CHECKS) + 1} of {len(CHECKS) + 1}: {VENUE_CHECK} …", done, None)
 
-
-def _escaped(text: str) -> str:
-    # rich is loaded by then
-    from rich.markup import escape
-
-    return escape(text)
+            return [*await audit(store, watch), *await venue_findings(store, watch_venue)]

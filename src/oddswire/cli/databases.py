@@ -2,7 +2,7 @@
 
 import os
 import sqlite3
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -52,8 +52,9 @@ def settings(environ: Mapping[str, str] = os.environ) -> Settings:
     return read_settings(environ)
 
 
-async def venue_findings(store: SqliteStore) -> list[Finding]:
-    """Return what is wrong with the paper venue's books, and between them and ours."""
+async def venue_findings(store: SqliteStore, watch: Callable[[int], None]) -> list[Finding]:
+    """Return what is wrong with the paper venue's books, and between them and ours; `watch` is told accounts done."""
+    watch(0)
     venue = PaperVenue(store, SystemClock(), paper_config(settings()))
     own = [Finding(VENUE_CHECK, "paper", said) for said in await audit.check(store)]
-    return [*own, *await audit_venue(store, venue)]
+    return [*own, *await audit_venue(store, venue, watch)]

@@ -1,18 +1,22 @@
-"""`oddswire order`: place and cancel."""
+"""`oddswire order`: place, cancel and list."""
 
 import asyncio
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from oddswire.cli import options, output
+from oddswire.cli import options, output, paging
 from oddswire.clock import SystemClock
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from oddswire.wire import bodies
 
-commands = typer.Typer(help="Place and cancel a user's orders.")
-Venue = Annotated[str, typer.Option("--venue", help="Where the market is.")]
+commands = typer.Typer(help="Place, cancel and list a user's orders.")
+_RIGHT = ("size", "price", "filled")
+_COLUMNS = ("order", "market, outcome", "side", "size", "price", "status", "filled")
+InVenue = Annotated[str, typer.Option("--venue", help="Where the market is.")]
 
 
 @commands.command("place")
@@ -24,7 +28,7 @@ def place(
     price: Annotated[str, typer.Argument(help="Dollars a contract, between 0 and 1.")],
     user: options.User = None,
     token: options.Token = None,
-    venue: Venue = "paper",
+    venue: InVenue = "paper",
     client_order_id: Annotated[
         str | None, typer.Option("--client-order-id", help="Your own id: with it a repeat places nothing twice.")
     ] = None,
@@ -36,8 +40,8 @@ def place(
     ] = None,
     post_only: Annotated[bool, typer.Option("--post-only", help="Refuse it if it would fill at once.")] = False,
     url: options.Url = options.URL,
-    app: options.App = options.DEV_APP,
-    api_key: options.ApiKey = options.DEV_KEY,
+    app: options.App = options.APP,
+    api_key: options.ApiKey = options.API_KEY,
     as_json: options.Json = False,
 ) -> None:
     """Place an order, and print it once the venue has it.
@@ -70,8 +74,8 @@ def cancel(
     user: options.User = None,
     token: options.Token = None,
     url: options.Url = options.URL,
-    app: options.App = options.DEV_APP,
-    api_key: options.ApiKey = options.DEV_KEY,
+    app: options.App = options.APP,
+    api_key: options.ApiKey = options.API_KEY,
     as_json: options.Json = False,
 ) -> None:
     """Ask for an order's cancel; `oddswire watch` shows what comes of it.
@@ -84,6 +88,82 @@ def cancel(
             return await client.orders.cancel(order_id)
 
     _show(asyncio.run(work()), as_json)
+
+
+@commands.command("cancel-all")
+def cancel_all(
+    user: options.User = None,
+    token: options.Token = None,
+    venue: options.Venue = None,
+    market: Annotated[str | None, typer.Option("--market", help="Only in this market.")] = None,
+    url: options.Url = options.URL,
+    app: options.App = options.APP,
+    api_key: options.ApiKey = options.API_KEY,
+    as_json: options.Json = False,
+) -> None:
+    """Ask for the cancel of all of a user's open orders, and print their ids.
+
+    Example:  oddswire order cancel-all --user alice --market fed-cut-dec
+    """
+
+    async def work() -> list[str]:
+        async with options.signed_in(url, app, api_key, user, token) as client:
+            return await client.orders.cancel_all(venue=venue, market_id=market)
+
+    asked = asyncio.run(work())
+    if as_json:
+        output.line(output.as_json({"orderIds": asked}))
+        return
+    for order_id in asked:
+        output.line(order_id)
+    output.note(f"{output.counted(len(asked), 'cancel')} asked for. `oddswire watch` shows what comes of it.")
+
+
+@commands.command("list")
+def list_orders(
+    user: options.User = None,
+    token: options.Token = None,
+    status: Annotated[
+        str | None, typer.Option("--status", help="Only these, with a comma between, such as open,partially_filled.")
+    ] = None,
+    venue: options.Venue = None,
+    client_order_id: Annotated[
+        str | None, typer.Option("--client-order-id", help="Only the one with this id of yours.")
+    ] = None,
+    limit: paging.Limit = paging.LIMIT,
+    every: paging.All = False,
+    url: options.Url = options.URL,
+    app: options.App = options.APP,
+    api_key: options.ApiKey = options.API_KEY,
+    as_json: options.Json = False,
+) -> None:
+    """List a user's orders, the newest first.
+
+    Example:  oddswire order list --user alice --status open,partially_filled
+    """
+
+    async def work() -> None:
+        async with options.signed_in(url, app, api_key, user, token) as client:
+
+            async def read(cursor: str | None, size: int) -> "tuple[Sequence[bodies.Order], str | None]":
+                page = await paging.patiently(
+                    lambda: client.orders.list(
+                        status=status, venue=venue, client_order_id=client_order_id, cursor=cursor, limit=size
+                    )
+                )
+                return page.data, page.next_cursor
+
+            await paging.show(
+                read,
+                _COLUMNS,
+                _cells,
+                limit=None if every else limit,
+                as_json=as_json,
+                right=_RIGHT,
+                nothing="No orders.",
+            )
+
+    asyncio.run(work())
 
 
 def _moment(text: str) -> int:
@@ -99,10 +179,11 @@ def _show(order: "bodies.Order", as_json: bool) -> None:
     if as_json:
         output.line(output.as_json(order))
         return
-    rows = output.table(
-        None, ("order", "market", "side", "size", "price", "status", "filled"), ("size", "price", "filled")
-    )
-    rows.add_row(
+    output.rows(_COLUMNS, [_cells(order)], _RIGHT)
+
+
+def _cells(order: "bodies.Order") -> list[output.Cell]:
+    return [
         order.order_id,
         f"{order.market_id} {order.outcome_id}",
         output.coloured(order.side, output.SIDE_COLOURS),
@@ -110,5 +191,4 @@ def _show(order: "bodies.Order", as_json: bool) -> None:
         output.number(order.price),
         output.coloured(order.status, output.STATUS_COLOURS),
         output.amount(order.filled_amount_raw),
-    )
-    output.show(rows)
+    ]

@@ -23,7 +23,7 @@ def deposit(
     user: Annotated[str, typer.Argument(help="Who gets it.")],
     dollars: Annotated[str, typer.Argument(help="How much, such as 250 or 99.50.")],
     withdraw: Annotated[bool, typer.Option("--withdraw", help="Take it away instead.")] = False,
-    app: App = options.DEV_APP,
+    app: App = options.APP,
     database: options.Database = options.DATABASE,
 ) -> None:
     """Give a user paper money, or take it away.
@@ -46,7 +46,7 @@ def deposit(
 def resolve(
     market: Market,
     winner: Annotated[Literal["yes", "no"], typer.Argument(help="The outcome that won.")],
-    app: App = options.DEV_APP,
+    app: App = options.APP,
     database: options.Database = options.DATABASE,
 ) -> None:
     """End a market: cancel its orders, and pay a dollar for each contract of the winner. It cannot be undone.
@@ -58,18 +58,19 @@ def resolve(
     # as above
     from oddswire.venues.paper import acts
 
-    with output.working(f"Settling {market} …") as progress:
+    step = f"Settling the accounts of {market} …"
+    with output.working(step) as progress:
         settled = act(
             database,
             lambda store, config: acts.resolve(
-                store, config, SystemClock(), app, market, winner, lambda done: progress(done, None)
+                store, config, SystemClock(), app, market, winner, lambda done: progress(step, done, None)
             ),
         )
     output.line(f"{market} is settled: {winner} won, {settled} accounts were settled.")
 
 
 @commands.command("pause")
-def pause(market: Market, app: App = options.DEV_APP, database: options.Database = options.DATABASE) -> None:
+def pause(market: Market, app: App = options.APP, database: options.Database = options.DATABASE) -> None:
     """Let a market take no orders, only cancels.
 
     Example:  oddswire paper pause fed-cut-dec
@@ -79,7 +80,7 @@ def pause(market: Market, app: App = options.DEV_APP, database: options.Database
 
 
 @commands.command("resume")
-def resume(market: Market, app: App = options.DEV_APP, database: options.Database = options.DATABASE) -> None:
+def resume(market: Market, app: App = options.APP, database: options.Database = options.DATABASE) -> None:
     """Let a paused market take orders again.
 
     Example:  oddswire paper resume fed-cut-dec

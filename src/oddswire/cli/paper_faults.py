@@ -72,7 +72,7 @@ def late_fill(
     size: Annotated[
         str | None, typer.Option("--size", help="How many contracts; without it all that was left.")
     ] = None,
-    app: App = options.DEV_APP,
+    app: App = options.APP,
     database: options.Database = options.DATABASE,
 ) -> None:
     """Fill a canceled or expired order after all, against the house.
@@ -94,7 +94,7 @@ def late_fill(
 
 
 @commands.command("reverse")
-def reverse(order: Order, app: App = options.DEV_APP, database: options.Database = options.DATABASE) -> None:
+def reverse(order: Order, app: App = options.APP, database: options.Database = options.DATABASE) -> None:
     """Take an order's newest fill back, the other side's with it.
 
     Example:  oddswire paper fault reverse ord_01JQ…
@@ -120,11 +120,15 @@ def list_faults(database: options.Database = options.DATABASE, as_json: options.
         for fault in standing:
             output.line(output.as_json(fault._asdict()))
     elif standing:
-        table = output.table(None, ("fault", "times", "delay"), right=("times", "delay"))
-        for fault in standing:
-            times = "until cleared" if fault.times is None else str(fault.times)
-            table.add_row(fault.name, times, f"{fault.delay} ms" if fault.delay else "")
-        output.show(table)
+        cells = (
+            (
+                fault.name,
+                "until cleared" if fault.times is None else str(fault.times),
+                f"{fault.delay} ms" if fault.delay else "",
+            )
+            for fault in standing
+        )
+        output.rows(("fault", "times", "delay"), cells, right=("times", "delay"))
     else:
         output.line("The paper venue behaves.")
 

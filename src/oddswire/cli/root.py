@@ -3,6 +3,7 @@
 Commands import what they run inside their functions: `oddswire --help` must not wait for a server it does not start.
 """
 
+import os
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -11,8 +12,24 @@ from typing import Annotated
 import typer
 from typer.exceptions import TyperException
 
-from oddswire.cli import apps, backups, check, demo, orders, paper, serve, tokens, watch
-from oddswire.cli.faults import exit_code, one_line
+from oddswire.cli import (
+    apps,
+    backups,
+    check,
+    demo,
+    events,
+    markets,
+    orders,
+    paper,
+    serve,
+    sessions,
+    state,
+    tokens,
+    users,
+    watch,
+)
+from oddswire.cli.faults import exit_code, one_line, usage
+from oddswire.cli.output import ReaderGone
 from oddswire.errors import OddswireError
 
 _INTERRUPTED = 130
@@ -32,9 +49,16 @@ root.command("check", rich_help_panel="Run it")(check.check)
 root.command("backup", rich_help_panel="Run it")(backups.backup)
 root.command("restore", rich_help_panel="Run it")(backups.restore)
 root.add_typer(apps.commands, name="app", rich_help_panel="Run it")
+root.add_typer(users.commands, name="user", rich_help_panel="Run it")
+root.add_typer(sessions.commands, name="session", rich_help_panel="Run it")
 root.add_typer(paper.commands, name="paper", rich_help_panel="Run it")
 root.command("token", rich_help_panel="Use it")(tokens.token)
+root.command("markets", rich_help_panel="Use it")(markets.markets)
 root.add_typer(orders.commands, name="order", rich_help_panel="Use it")
+root.command("balance", rich_help_panel="Use it")(state.balance)
+root.command("holdings", rich_help_panel="Use it")(state.holdings)
+root.command("fills", rich_help_panel="Use it")(state.fills)
+root.command("events", rich_help_panel="Use it")(events.events)
 root.command("watch", rich_help_panel="Use it")(watch.watch)
 
 
@@ -56,6 +80,7 @@ def _root(
 def run(words: Sequence[str]) -> int:
     """Run one command line and return its exit code."""
     try:
+        _must_be_text(words)
         return root(args=list(words) or ["--help"], prog_name="oddswire", standalone_mode=False) or 0
     except OddswireError as fault:
         typer.echo(one_line(fault), err=True)
@@ -63,20 +88,37 @@ def run(words: Sequence[str]) -> int:
     except TyperException as fault:
         typer.echo(_usage_line(fault), err=True)
         return fault.exit_code
+    except ReaderGone:
+        _write_nowhere()
+        return 0
     except (KeyboardInterrupt, typer.Abort):
         return _INTERRUPTED
 
 
+def _must_be_text(words: Sequence[str]) -> None:
+    """Refuse what was no UTF-8 on the command line: nothing that is sent or stored could hold it."""
+    for word in words:
+        if not word.isascii() and any("\ud800" <= char <= "\udfff" for char in word):
+            raise usage(f"{word!r} is not UTF-8.")
+
+
 def main() -> None:
     """Run the process's own command line and exit."""
+    # Python has no such stream where the caller has closed it, and what writes there need not know
+    sys.stdout = sys.stdout or os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
+    sys.stderr = sys.stderr or sys.stdout
+    code = run(sys.argv[1:])
     try:
-        code = run(sys.argv[1:])
         sys.stdout.flush()
     except BrokenPipeError:
-        # the reader of our pipe has gone: nothing to tell, and nobody to tell it to
-        sys.stderr.close()
-        code = 0
+        _write_nowhere()
     sys.exit(code)
+
+
+def _write_nowhere() -> None:
+    """Let what is left in the buffer go nowhere: the interpreter would complain that it cannot write it."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
 
 
 def _usage_line(fault: TyperException) -> str:

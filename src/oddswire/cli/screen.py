@@ -43,7 +43,8 @@ class Screen:
         """Return the whole screen."""
         said, colour = _LINES[self.line]
         head = Text.assemble((self._title, "bold"), "   ", (said, colour), ("   Ctrl-C ends", "dim"))
-        return Group(head, Text(), self._balances(), self._holdings(), self._orders(), self._events())
+        parts = (self._balances(), self._holdings(), self._orders(), self._events())
+        return Group(head, *(piece for part in parts for piece in (Text(), part)))
 
     def _balances(self) -> Table:
         table = output.table("Balances", ("venue", "trading", "wallet"), ("trading", "wallet"))

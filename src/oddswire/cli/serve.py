@@ -95,7 +95,7 @@ def _introduce(address: "Address", database: Path, dev: bool) -> None:
         ("database", str(database.absolute())),
     ]
     if dev:
-        lines += [("app", f"{options.DEV_APP}, its API key {options.DEV_KEY} (everybody knows it: for development)")]
+        lines += [("app", f"{options.APP}, its API key {options.API_KEY} (everybody knows it: for development)")]
     output.line(f"Oddswire {version('oddswire')} is ready. Ctrl-C stops it.\n")
     for name, what in lines:
         output.line(f"  {name:<9} {what}")
@@ -103,8 +103,8 @@ def _introduce(address: "Address", database: Path, dev: bool) -> None:
         output.line("\n  Make an app:  oddswire app create ID --origin URL")
         return
     output.line("\n  Sign a user in, as your backend would:\n")
-    output.line(f"    curl -s {address.url}/auth/token -H 'x-app-id: {options.DEV_APP}' \\")
-    output.line(f"      -H 'x-app-api-key: {options.DEV_KEY}' -d '{{\"userId\": \"alice\"}}'\n")
+    output.line(f"    curl -s {address.url}/auth/token -H 'x-app-id: {options.APP}' \\")
+    output.line(f"      -H 'x-app-api-key: {options.API_KEY}' -d '{{\"userId\": \"alice\"}}'\n")
     at = "" if address.url == options.URL else f" --url {address.url}"
     output.line(f"  Then watch her, and trade:  oddswire watch --user alice{at}")
     output.line(f"                              oddswire order place fed-cut-dec yes buy 10 0.55 --user alice{at}\n")

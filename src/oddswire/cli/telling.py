@@ -3,12 +3,13 @@
 from datetime import datetime
 from typing import Final
 
+from msgspec import ValidationError
 from rich.text import Text
 
 from oddswire.cli.output import SIDE_COLOURS, STATUS_COLOURS, amount, dollars, number
 from oddswire.cli.output import as_json as output_json
 from oddswire.client import Reset, Told
-from oddswire.events import BalanceUpdate, HoldingUpdate, MarketSettled, OrderEvent, OrderSubmitted, encode
+from oddswire.events import BalanceUpdate, HoldingUpdate, MarketSettled, OrderEvent, OrderSubmitted, decode, encode
 
 KIND_COLOURS: Final = {
     **{"order_submitted": "bold cyan", "balance_update": "green", "order_event": "magenta"},
@@ -31,6 +32,16 @@ def event_line(told: Told, user: str | None = None, colour: str = "bold") -> Tex
     line.append(f"{told.seq:>5}  ", "dim")
     line.append(f"{told.type:<16} ", KIND_COLOURS[told.type])
     return line.append_text(what(told))
+
+
+def logged(frame: bytes) -> Text:
+    """Return one line with the date, of an event as it is on the wire; of a kind we do not know, just that."""
+    try:
+        told = decode(frame)
+    except ValidationError:
+        return Text(frame.decode())
+    day = f"{datetime.fromtimestamp(told.timestamp // 1000).astimezone():%Y-%m-%d} "
+    return Text.assemble((day, "dim"), event_line(told))
 
 
 def what(told: Told) -> Text:

@@ -11,8 +11,8 @@ from oddswire.cli import options, output
 def token(
     user: Annotated[str, typer.Argument(help="The app's own id of its user.")],
     url: options.Url = options.URL,
-    app: options.App = options.DEV_APP,
-    api_key: options.ApiKey = options.DEV_KEY,
+    app: options.App = options.APP,
+    api_key: options.ApiKey = options.API_KEY,
     as_json: options.Json = False,
 ) -> None:
     """Sign a user in, and print the access token and nothing else.
@@ -25,9 +25,6 @@ def token(
 
 
 async def _token(user: str, url: str, app: str, api_key: str, as_json: bool) -> None:
-    # only the commands that talk to a gateway wait for the HTTP library
-    from oddswire.client import Client
-
-    async with Client(base_url=url, app_id=app, retry_seconds=0) as client:
+    async with options.client(url, app) as client:
         signed = await client.sign_in(user, api_key=api_key, label="oddswire command line")
     output.line(output.as_json(signed) if as_json else signed.access_token)

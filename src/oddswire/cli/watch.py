@@ -2,13 +2,9 @@
 
 import asyncio
 import sys
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 from oddswire.cli import options, output
-from oddswire.cli.faults import usage
-from oddswire.wire.cursor import Cursor
 
 if TYPE_CHECKING:
     from oddswire.client import Client
@@ -17,11 +13,11 @@ if TYPE_CHECKING:
 def watch(
     user: options.User = None,
     token: options.Token = None,
-    since: Annotated[int | None, typer.Option("--since", min=0, help="Begin after this event, not now.")] = None,
-    epoch: Annotated[str | None, typer.Option("--epoch", help="The history that --since is of.")] = None,
+    since: options.Since = None,
+    epoch: options.Epoch = None,
     url: options.Url = options.URL,
-    app: options.App = options.DEV_APP,
-    api_key: options.ApiKey = options.DEV_KEY,
+    app: options.App = options.APP,
+    api_key: options.ApiKey = options.API_KEY,
     as_json: options.Json = False,
 ) -> None:
     """Watch a user's balances, holdings, open orders and newest events, live, until Ctrl-C.
@@ -35,13 +31,12 @@ def watch(
     # drawing and the socket are a third of a second that other commands need not wait for
     from oddswire.cli.interrupts import until_interrupted
 
-    if (since is None) != (epoch is None):
-        raise usage("--since and --epoch go together: a number means something in one history only.")
+    cursor = options.cursor(since, epoch)
 
     async def work() -> None:
         async with options.signed_in(url, app, api_key, user, token) as client:
-            if since is not None and epoch is not None:
-                client.cursor = Cursor(since, epoch)
+            if cursor is not None:
+                client.cursor = cursor
             await _watch(client, as_json)
 
     asyncio.run(until_interrupted(work()))

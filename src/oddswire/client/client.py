@@ -117,9 +117,12 @@ class Client:
         call = Call(method="GET", path="/trading/holdings", params={"venue": venue})
         return await self._calls.signed(call, bodies.Holdings)
 
-    async def fills(self, *, cursor: str | None = None, limit: int = 50) -> bodies.Fills:
-        """Return a page of fills, newest first."""
-        call = Call(method="GET", path="/trading/fills", params={"cursor": cursor, "limit": limit})
+    async def fills(
+        self, *, order_id: str | None = None, venue: str | None = None, cursor: str | None = None, limit: int = 50
+    ) -> bodies.Fills:
+        """Return a page of fills, newest first; of one order, or of a venue, where that is named."""
+        params = {"orderId": order_id, "venue": venue, "cursor": cursor, "limit": limit}
+        call = Call(method="GET", path="/trading/fills", params=params)
         return await self._calls.signed(call, bodies.Fills)
 
     async def snapshot(self) -> Snapshot:

@@ -39,21 +39,25 @@ class _Ours(NamedTuple):
     fills: _Fills
 
 
-async def audit_venue(store: Store, venue: Venue) -> list[Finding]:
+async def audit_venue(store: Store, venue: Venue, watch: Callable[[int], None] = lambda _: None) -> list[Finding]:
     """Compare every account: each of our fills is the venue's, and where we are level, the other way and the money too.
+
+    `watch` is told how many accounts are done.
 
     Raises:
         NoAnswer: the venue cannot be read.
         Unavailable: the store cannot be read.
     """
     found: list[Finding] = []
-    after = 0
+    after = done = 0
     while accounts := await store.read(_accounts_after(venue.name, after)):
         after = accounts[-1].stream_id
         for account in accounts:
             found += await _audit_account(store, venue, account)
             if len(found) >= MOST:
                 return found[:MOST]
+            done += 1
+            watch(done)
     return found
 
 

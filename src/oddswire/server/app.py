@@ -17,7 +17,7 @@ from oddswire.auth import apps
 from oddswire.auth.authority import Authority
 from oddswire.auth.revocations import Revocation
 from oddswire.clock import SystemClock
-from oddswire.config import Settings
+from oddswire.config import DEV_APP, DEV_KEY, Settings
 from oddswire.errors import OddswireError, OperatorError, Unavailable
 from oddswire.ids import new_id
 from oddswire.orders.desk import Desk
@@ -62,8 +62,6 @@ from oddswire.venues.paper.config import paper_config
 from oddswire.wire import frames
 from oddswire.wire.frames import VenueStatus
 
-DEV_APP: Final = "demo"
-DEV_KEY: Final = "demo-key"
 DEV_ORIGINS: Final = tuple(
     f"http://{host}:{port}" for host in ("localhost", "127.0.0.1") for port in (3000, 4200, 5173, 8000, 8080)
 )

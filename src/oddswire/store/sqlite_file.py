@@ -20,8 +20,11 @@ BUSY_MS = 5_000
 COPY_PAGES = 1_024
 """How much of a database is copied between two reports of progress."""
 
-Progress = Callable[[int, int], None]
-"""Told pages done, and pages in all."""
+Progress = Callable[[str, int, int | None], None]
+"""Told the step, its pages done, and its pages in all (None: not known)."""
+_COPYING = "Copying …"
+_CHECKING = "Looking whether the copy is whole …"
+_SYNCING = "Waiting for the disk …"
 
 
 def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
@@ -128,7 +131,11 @@ def _take(held: IO[str], path: Path) -> None:
     held.flush()
 
 
-def backup(path: Path, to: Path, progress: Progress | None = None) -> None:
+def _untold(_step: str, _done: int, _total: int | None) -> None:
+    """Tell nobody."""
+
+
+def backup(path: Path, to: Path, progress: Progress = _untold) -> None:
     """Copy a database, also while it is served, to a new file that is its owner's alone.
 
     The copy is one consistent state, and is only there, whole and on disk, when this returns.
@@ -141,10 +148,11 @@ def backup(path: Path, to: Path, progress: Progress | None = None) -> None:
     if path.is_file():
         must_have_one_name(path)
     with _copied(path, to, progress) as part:
+        progress(_SYNCING, 0, None)
         _rename(part, to)
 
 
-def restore(copy: Path, to: Path, *, force: bool = False, progress: Progress | None = None) -> str:
+def restore(copy: Path, to: Path, *, force: bool = False, progress: Progress = _untold) -> str:
     """Put a backup in the place of a database and begin a new history; return its id.
 
     Cursors given out before are refused from then on, because the events after the backup are gone and their numbers
@@ -159,7 +167,9 @@ def restore(copy: Path, to: Path, *, force: bool = False, progress: Progress | N
     if to.is_dir():
         raise OperatorError("database_unusable", f"{to} is a folder.")
     with contextlib.closing(lock(to)), _copied(copy, to, progress) as part:
+        progress(_CHECKING, 0, None)
         history = _begin_history(part, copy)
+        progress(_SYNCING, 0, None)
         _fold(to)
         _rename(part, to)
     return history
@@ -207,7 +217,7 @@ def _open(path: Path) -> sqlite3.Connection:
 
 
 @contextlib.contextmanager
-def _copied(path: Path, to: Path, progress: Progress | None) -> Iterator[Path]:
+def _copied(path: Path, to: Path, progress: Progress) -> Iterator[Path]:
     """Yield a whole copy beside `to`, under a name of its own; what is left there in the end is removed."""
     if not path.is_file():
         raise OperatorError("database_unusable", f"There is no database {path}.")
@@ -225,16 +235,18 @@ def _copied(path: Path, to: Path, progress: Progress | None) -> Iterator[Path]:
         part.unlink(missing_ok=True)
 
 
-def _copy(path: Path, part: Path, progress: Progress | None) -> None:
+def _copy(path: Path, part: Path, progress: Progress) -> None:
     with contextlib.closing(_open(path)) as source, contextlib.closing(_open(part)) as target:
         if not is_ours(source, path):
             raise OperatorError("database_foreign", f"{path} is empty.")
         # one read transaction around it all: otherwise every commit of a busy server would begin the copy anew
         source.execute("BEGIN")
         source.execute("SELECT COUNT(*) FROM history").fetchone()
-        told = progress or (lambda _done, _total: None)
         source.backup(
-            target, pages=COPY_PAGES, progress=lambda _status, left, total: told(total - left, total), sleep=0
+            target,
+            pages=COPY_PAGES,
+            progress=lambda _status, left, total: progress(_COPYING, total - left, total),
+            sleep=0,
         )
         source.execute("ROLLBACK")
         target.execute("PRAGMA journal_mode=DELETE")

@@ -9,8 +9,8 @@ from pathlib import Path
 import httpx
 import msgspec
 
-from oddswire.config import Settings
-from oddswire.server.app import DEV_APP, DEV_KEY, DEV_ORIGINS, serve
+from oddswire.config import DEV_APP, DEV_KEY, Settings
+from oddswire.server.app import DEV_ORIGINS, serve
 from oddswire.server.process import Address
 from oddswire.wire.bodies import SignedIn
 

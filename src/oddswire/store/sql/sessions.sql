@@ -13,6 +13,11 @@ FROM sessions
 WHERE app_id = $1 AND user_id = $2 AND revoked_at IS NULL AND expires_at > $3
 ORDER BY used_at DESC, session_id DESC LIMIT $4;
 
+-- name: live_by_id
+SELECT session_id, app_id, user_id, label, created_at, used_at, expires_at
+FROM sessions
+WHERE session_id = $1 AND revoked_at IS NULL AND expires_at > $2;
+
 -- name: slide
 UPDATE sessions SET used_at = $2, expires_at = $3 WHERE session_id = $1 AND revoked_at IS NULL;
 
