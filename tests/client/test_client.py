@@ -181,6 +181,16 @@ async def test_nobody_there(gateway: RunningGateway) -> None:
     async with Client(base_url="http://127.0.0.1:9", app_id="shop", retry_seconds=0) as client:
         with pytest.raises(ServerUnreachable, match=r"127\.0\.0\.1:9"):
             await client.markets()
+    with pytest.raises(ValueError, match="out of range"):
+        Client(base_url="http://127.0.0.1:99999", app_id="shop")
     async with Client(base_url="not a url", app_id="shop", retry_seconds=0) as client:
         with pytest.raises(ServerUnreachable):
             await client.markets()
+
+
+@pytest.mark.parametrize("wrong", ["se\ncret", "secr\u00e9t", "", "\ud800secret"])
+def test_what_no_header_can_carry_is_refused_and_not_repeated(wrong: str) -> None:
+    for app_id, token in ((wrong, None), ("shop", wrong)):
+        with pytest.raises(ValueError, match="plain ASCII") as refused:
+            Client(base_url="http://127.0.0.1:9", app_id=app_id, access_token=token)
+        assert "cret" not in str(refused.value)

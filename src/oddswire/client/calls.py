@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, TypeVar
+from urllib.parse import urlsplit
 
 import httpx
 import msgspec
@@ -38,15 +39,19 @@ class Calls:
     """The calls of one user of one app at one gateway.
 
     `retry_seconds` is how long a call without an answer, or with one that says "later", is made again.
+
+    Raises:
+        ValueError: a port above 65535, or what no header can carry.
     """
 
     def __init__(
         self, base_url: str, app_id: str, access_token: str | None, refresh_token: str | None, retry_seconds: float
     ) -> None:
+        _ = urlsplit(base_url).port
         self.base_url = base_url.rstrip("/")
-        self.app_id = app_id
-        self.access_token = access_token
-        self.stored_refresh_token = refresh_token
+        self.app_id = _plain(app_id, "an app's id")
+        self.access_token = None if access_token is None else _plain(access_token, "an access token")
+        self.stored_refresh_token = None if refresh_token is None else _plain(refresh_token, "a refresh token")
         self._retry_seconds = retry_seconds
         self._refreshing = asyncio.Lock()
         self._http = httpx.AsyncClient(
@@ -60,7 +65,7 @@ class Calls:
     async def sign_in(self, user_id: str, api_key: str, label: str) -> bodies.SignedIn:
         """Sign a user in as the app's backend, and go on as that user."""
         body = bodies.SignInRequest(user_id=user_id, label=label)
-        key = {"x-app-api-key": api_key}
+        key = {"x-app-api-key": _plain(api_key, "an API key")}
         signed = await self.call(Call(method="POST", path="/auth/token", body=body, headers=key), bodies.SignedIn)
         self._take(signed)
         return signed
@@ -128,7 +133,7 @@ class Calls:
         try:
             answer = await self._http.request(call.method, call.path, content=content, params=params, headers=headers)
         except (httpx.HTTPError, httpx.InvalidURL) as fault:
-            raise ServerUnreachable(f"{self.base_url} does not answer: {fault or type(fault).__name__}") from fault
+            raise ServerUnreachable(f"{self.base_url} does not answer: {str(fault) or type(fault).__name__}") from fault
         if not answer.is_success:
             raise self._refusal(answer)
         try:
@@ -157,6 +162,17 @@ class Calls:
 
     def _take(self, signed: bodies.SignedIn) -> None:
         self.access_token, self.stored_refresh_token = signed.access_token, signed.refresh_token
+
+
+def _plain(text: str, what: str) -> str:
+    """Return what a header is to carry.
+
+    Raises:
+        ValueError: it cannot; the text, which may be secret, is not repeated.
+    """
+    if not (text and text.isascii() and text.isprintable()):
+        raise ValueError(f"{what} is one line of plain ASCII characters; this one is not")
+    return text
 
 
 def _with(call: Call, token: str) -> Call:
