@@ -1,6 +1,7 @@
 """The documentation names everything there is, and its links lead somewhere."""
 
 import ast
+import inspect
 import re
 import shutil
 import subprocess
@@ -15,7 +16,10 @@ import pytest
 import typer
 from msgspec import Struct
 
+import oddswire
 from oddswire.cli.root import root
+from oddswire.client import Client, Snapshot
+from oddswire.client.orders import Orders
 from oddswire.config import COMMAND_LINE, describe
 from oddswire.errors import CODES
 from oddswire.server import openapi
@@ -340,3 +344,14 @@ def test_the_site_builds_without_a_warning_and_loads_nothing_from_elsewhere(tmp_
     assert len(pages) > len(list(DOCS.rglob("*.md")))
     elsewhere = r"<(?:script|link|img|iframe)\b[^>]*(?:src|href)=\"?(?:https?:)?//[^\s>]*"
     assert [found for page in pages for found in re.findall(elsewhere, page.read_text())] == []
+
+
+def test_the_python_client_is_documented() -> None:
+    page = text("reference/python.md")
+    assert missing(oddswire.__all__, page) == []
+    for kind in (Client, Orders, Snapshot):
+        public = [name for name in vars(kind) if not name.startswith("_") and name != "of"]
+        called = re.sub(r"\([^)`]*\)", "", page)
+        assert missing(public, called) == [], kind
+    arguments = inspect.signature(Client).parameters
+    assert missing(list(arguments), page) == []

@@ -142,7 +142,15 @@ async def follow(page: str, reader: Terminal) -> list[str]:
 async def test_the_readme_can_be_followed(gateway: RunningGateway, tmp_path: Path) -> None:
     async with terminal(tmp_path, gateway) as reader:
         said = await follow("README.md", reader)
-    assert '"clientOrderId":"my-first"' in said[-1]
+    assert any('"clientOrderId":"my-first"' in answer for answer in said)
+    assert " balance_update " in said[-1]
+
+
+@pytest.mark.parametrize("page", ["docs/tutorial.md", "docs/reference/python.md"])
+async def test_the_pages_on_python_can_be_followed(page: str, gateway: RunningGateway, tmp_path: Path) -> None:
+    async with terminal(tmp_path, gateway) as reader:
+        said = await follow(page, reader)
+    assert all(answer.strip() for answer in said)
 
 
 async def test_the_start_page_can_be_followed(gateway: RunningGateway, tmp_path: Path) -> None:
