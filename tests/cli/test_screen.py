@@ -7,30 +7,9 @@ from rich.console import Console
 from oddswire.cli.screen import Screen
 from oddswire.cli.telling import event_line
 from oddswire.client import Client, Cursor
-from oddswire.events import UserEvent, decode
+from oddswire.events import decode
 from oddswire.testing.gateway import RunningGateway
 from tests.cli.conftest import Cli
-
-COMMON = '"venue":"paper","timestamp":1710705123456,'
-ORDER = COMMON + '"orderId":"ord_1","marketId":"m","outcomeId":"yes",'
-
-
-def submitted(seq: int) -> UserEvent:
-    return decode(f'{{"type":"order_submitted",{ORDER}"seq":{seq},"side":"buy","price":0.5,"size":10}}')
-
-
-def step(seq: int, event: str, status: str, filled: int = 0) -> UserEvent:
-    return decode(
-        f'{{"type":"order_event",{ORDER}"seq":{seq},"event":"{event}","status":"{status}","previousStatus":"open",'
-        f'"filledAmountRaw":"{filled}","remainingAmountRaw":"{10_000_000 - filled}","source":"venue"}}'
-    )
-
-
-def balance(seq: int, cents: int) -> UserEvent:
-    return decode(
-        f'{{"type":"balance_update",{COMMON}"seq":{seq},"tradingBalanceCents":{cents},"walletBalanceCents":{cents},'
-        f'"tradingBalanceRaw":"{cents}0000","walletBalanceRaw":"{cents}0000","reason":"fill"}}'
-    )
 
 
 async def test_the_picture_of_a_real_user(cli: Cli, gateway: RunningGateway) -> None:
@@ -58,6 +37,6 @@ async def test_the_picture_of_a_real_user(cli: Cli, gateway: RunningGateway) -> 
 
 def test_a_line_shows_what_came_as_text_and_never_as_markup() -> None:
     event = decode(
-        f'{{"type":"market_settled",{COMMON}"seq":7,"marketId":"[red]m[/]","outcomeId":"yes","payoutCents":123456}}'
+        '{"type":"market_settled","venue":"paper","timestamp":1710705123456,"seq":7,"marketId":"[red]m[/]","outcomeId":"yes","payoutCents":123456}'
     )
     assert "[red]m[/]: yes won, paid 1,234.56" in event_line(event).plain
