@@ -123,8 +123,7 @@ async def serving(house: House | None = None, **settings: Any) -> AsyncIterator[
         yield house
     finally:
         house.server.should_exit = True
-        while Client.everyone:
-            Client.everyone.pop().hang_up()
+        Client.hang_up_all()
         await task
 
 
@@ -165,6 +164,7 @@ class Client:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader = reader
         self.writer = writer
+        self.loop = asyncio.get_running_loop()
         self.everyone.add(self)
 
     @classmethod
@@ -218,6 +218,15 @@ class Client:
         async with asyncio.timeout(DEADLINE):
             assert await self.reader.read() == b""
         self.hang_up()
+
+    @classmethod
+    def hang_up_all(cls) -> None:
+        """Hang up all of this loop; those whose loop has ended have nobody who could."""
+        left, loop = [*cls.everyone], asyncio.get_running_loop()
+        cls.everyone.clear()
+        for client in left:
+            if client.loop is loop:
+                client.hang_up()
 
     def hang_up(self) -> None:
         self.everyone.discard(self)
