@@ -1,10 +1,12 @@
 """What goes to the terminal: plain lines for pipes, tables and colours where a person looks."""
 
+import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
@@ -44,6 +46,14 @@ def line(text: str) -> None:
     """
     with _writing():
         typer.echo(text)
+
+
+def program() -> str:
+    """Return how this command is called from here: its name, or its path where a shell would not find it."""
+    if shutil.which("oddswire") is not None:
+        return "oddswire"
+    own, here = Path(sys.executable).with_name("oddswire"), Path.cwd()
+    return str(own.relative_to(here) if own.is_relative_to(here) else own)
 
 
 def note(text: str) -> None:

@@ -100,11 +100,12 @@ def _introduce(address: "Address", database: Path, dev: bool) -> None:
     for name, what in lines:
         output.line(f"  {name:<9} {what}")
     if not dev:
-        output.line("\n  Make an app:  oddswire app create ID --origin URL")
+        output.line(f"\n  Make an app:  {output.program()} app create ID --origin URL")
         return
     output.line("\n  Sign a user in, as your backend would:\n")
     output.line(f"    curl -s {address.url}/auth/token -H 'x-app-id: {options.APP}' \\")
     output.line(f"      -H 'x-app-api-key: {options.API_KEY}' -d '{{\"userId\": \"alice\"}}'\n")
     at = "" if address.url == options.URL else f" --url {address.url}"
-    output.line(f"  Then watch her, and trade:  oddswire watch --user alice{at}")
-    output.line(f"                              oddswire order place fed-cut-dec yes buy 10 0.55 --user alice{at}\n")
+    call = output.program()
+    output.line(f"  Then watch her, and trade:  {call} watch --user alice{at}")
+    output.line(f"                              {call} order place fed-cut-dec yes buy 10 0.55 --user alice{at}\n")

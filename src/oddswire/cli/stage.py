@@ -103,7 +103,8 @@ async def _conclude(traders: list[Trader], database: Path) -> bool:
             "Every event came once and in order; the books of gateway and venue agree (oddswire check: nothing found)."
         )
         output.show(Text(f"✓ {said}", "green"))
-        output.show("Next: oddswire serve --dev, and in another terminal oddswire watch --user alice")
+        call = output.program()
+        output.show(f"Next: {call} serve --dev, and in another terminal {call} watch --user alice")
     for fault in faults:
         output.show(Text(f"✗ {fault}", "bold red"))
     return not faults
