@@ -136,6 +136,26 @@ async def test_a_place_without_an_answer_is_made_again_and_places_one_order(
     assert [order.order_id for order in (await alice.orders.list()).data] == [order_id]
 
 
+async def test_a_program_that_starts_while_the_gateway_is_away_waits_for_its_token_too(
+    gateway: RunningGateway, alice: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = httpx.AsyncClient.request
+    asked: list[str] = []
+
+    async def is_away_at_first(self: httpx.AsyncClient, *given: Any, **more: Any) -> httpx.Response:
+        asked.append(given[1])
+        if len(asked) <= 2:
+            raise httpx.ConnectError("nobody listens")
+        return await real(self, *given, **more)
+
+    monkeypatch.setattr(httpx.AsyncClient, "request", is_away_at_first)
+    async with Client(
+        base_url=gateway.base_url, app_id=gateway.app_id, refresh_token=alice.stored_refresh_token
+    ) as again:
+        assert (await again.balances()).seq == 1
+    assert asked == ["/auth/token/refresh"] * 3 + ["/trading/balance"]
+
+
 async def test_a_snapshot_goes_on_by_events_without_a_gap(alice: Client) -> None:
     resting = await buy(alice, "0.01")
     state = await alice.snapshot()

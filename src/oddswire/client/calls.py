@@ -84,7 +84,7 @@ class Calls:
             if self.stored_refresh_token is None:
                 raise Stopped("token_expired", "The access token is not valid any more, and there is no other.")
             body = bodies.RefreshRequest(refresh_token=self.stored_refresh_token)
-            call = Call(method="POST", path="/auth/token/refresh", body=body, again=False)
+            call = Call(method="POST", path="/auth/token/refresh", body=body)
             try:
                 signed = await self.call(call, bodies.SignedIn)
             except ServerRefused as said:
