@@ -46,6 +46,15 @@ class Runner:
         self.process.send_signal(number)
         return self.process.wait(timeout=10)
 
+    async def is_waiting(self) -> None:
+        """Return once it has called in vain: its terms are kept before it asks for anything."""
+        memory = self._log.with_name("memory.json")
+        began = memory.stat().st_mtime_ns
+        async with asyncio.timeout(SECONDS):
+            while memory.stat().st_mtime_ns == began:
+                await asyncio.sleep(0.02)
+        assert self.process.poll() is None, self._log.read_text()
+
     def said(self) -> str:
         assert self.process.poll() is None, self._log.read_text()
         return self._log.read_text()
@@ -84,11 +93,19 @@ async def test_the_bot_has_one_order_whatever_dies(own_server: Server) -> None:
             server.start()
             await cancel_the_one(http)
             await until_open(http, ["bot-2"], bot)
+            # both are gone, and the bot is back first
+            server.kill()
+            bot.kill()
+            bot.start()
+            await bot.is_waiting()
+            server.start()
+            await cancel_the_one(http)
+            await until_open(http, ["bot-3"], bot)
             bot.kill()
             await cancel_the_one(http)
             bot.start()
-            await until_open(http, ["bot-3"], bot)
-            for number in (4, 5, 6):
+            await until_open(http, ["bot-4"], bot)
+            for number in (5, 6, 7):
                 # killed in the middle of replacing it
                 await cancel_the_one(http)
                 bot.kill()
@@ -96,7 +113,7 @@ async def test_the_bot_has_one_order_whatever_dies(own_server: Server) -> None:
                 await until_open(http, [f"bot-{number}"], bot)
             orders = (await http.get("/trading/orders", params={"limit": 100})).json()["data"]
         names = [order["clientOrderId"] for order in orders]
-        assert sorted(names) == [f"bot-{number}" for number in range(1, 7)]
+        assert sorted(names) == [f"bot-{number}" for number in range(1, 8)]
         assert bot.kill(signal.SIGINT) == 0
     finally:
         bot.process.kill()
