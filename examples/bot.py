@@ -33,7 +33,11 @@ class Bot:
 
     async def run(self) -> None:
         """Take up what we left, and go on for ever."""
-        if "refresh_token" not in self.memory:
+        print(f"calling {URL}", flush=True)
+        try:
+            await self.client.refresh_token()
+        except oddswire.Stopped:
+            # the first time, or signed out meanwhile
             signed = await self.client.sign_in("bot", api_key=API_KEY, label="example bot")
             self.keep(refresh_token=signed.refresh_token)
         if terms := self.memory.get("terms"):

@@ -30,9 +30,11 @@ class Runner:
     def __init__(self, server: Server) -> None:
         self._server = server
         self._log = server.database.parent / "bot.log"
+        self._started = 0
         self.start()
 
     def start(self) -> None:
+        self._started += 1
         own = {
             **{"ODDSWIRE_URL": self._server.url, "ODDSWIRE_APP": self._server.app},
             **{"ODDSWIRE_API_KEY": self._server.api_key, "BOT_MEMORY": str(self._log.with_name("memory.json"))},
@@ -47,11 +49,9 @@ class Runner:
         return self.process.wait(timeout=10)
 
     async def is_waiting(self) -> None:
-        """Return once it has called in vain: its terms are kept before it asks for anything."""
-        memory = self._log.with_name("memory.json")
-        began = memory.stat().st_mtime_ns
+        """Return once it calls, for as often as it was started."""
         async with asyncio.timeout(SECONDS):
-            while memory.stat().st_mtime_ns == began:
+            while self._log.read_text().count("calling ") < self._started:
                 await asyncio.sleep(0.02)
         assert self.process.poll() is None, self._log.read_text()
 
@@ -116,5 +116,5 @@ async def test_the_bot_has_one_order_whatever_dies(own_server: Server) -> None:
         assert sorted(names) == [f"bot-{number}" for number in range(1, 8)]
         assert bot.kill(signal.SIGINT) == 0
     finally:
-        bot.process.kill()
+        bot.kill()
     assert await findings_of(server.database) == []

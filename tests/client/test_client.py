@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator
 from decimal import Decimal
 from pathlib import Path
@@ -134,6 +135,26 @@ async def test_a_place_without_an_answer_is_made_again_and_places_one_order(
     order_id = await buy(alice)
     assert lost[0].json()["orderId"] == order_id
     assert [order.order_id for order in (await alice.orders.list()).data] == [order_id]
+
+
+async def test_a_cancel_made_twice_returns_the_canceled_order(alice: Client) -> None:
+    order_id = await buy(alice, "0.01")
+    await alice.orders.cancel(order_id)
+    async with asyncio.timeout(10):
+        while (await alice.orders.get(order_id)).status != "canceled":
+            await asyncio.sleep(0.01)
+    assert (await alice.orders.cancel(order_id)).status == "canceled"
+    filled = await buy(alice, "0.99")
+    with pytest.raises(ServerRefused, match="order_finished"):
+        await alice.orders.cancel(filled)
+
+
+async def test_a_call_is_tried_until_its_time_is_up() -> None:
+    async with Client(base_url="http://127.0.0.1:9", app_id="shop", retry_seconds=0.3) as client:
+        began = time.monotonic()
+        with pytest.raises(ServerUnreachable):
+            await client.markets()
+        assert time.monotonic() - began >= 0.3
 
 
 async def test_a_program_that_starts_while_the_gateway_is_away_waits_for_its_token_too(

@@ -117,11 +117,12 @@ class Calls:
             try:
                 return await self._once(call, shape)
             except (ServerRefused, ServerUnreachable) as fault:
-                wait = _wait_after(fault, failures)
-                if wait is None or time.monotonic() + wait >= until:
+                wait, left = _wait_after(fault, failures), until - time.monotonic()
+                if wait is None or left <= 0:
                     raise
             failures += 1
-            await asyncio.sleep(wait)
+            # the last try comes when the time is up, not before
+            await asyncio.sleep(min(wait, left))
 
     async def _once(self, call: Call, shape: type[Shape]) -> Shape:
         params = {name: value for name, value in (call.params or {}).items() if value is not None}

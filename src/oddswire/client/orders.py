@@ -67,16 +67,25 @@ class Orders:
         return order
 
     async def cancel(self, order_id: str) -> bodies.Order:
-        """Ask for an order's cancel; an event tells what came of it.
+        """Ask for an order's cancel; an event tells what came of it. One that is canceled already is returned as it is.
 
         Raises:
             ServerRefused: `not_found`, or `order_finished` with the order.
         """
         path = f"/trading/orders/{quote(order_id, safe='')}/cancel"
-        return await self._calls.signed(Call(method="POST", path=path), bodies.Order)
+        try:
+            return await self._calls.signed(Call(method="POST", path=path), bodies.Order)
+        except ServerRefused as said:
+            if said.code == "order_finished" and said.order is not None and said.order.status == "canceled":
+                # it may have been this very call, its answer lost
+                return said.order
+            raise
 
     async def cancel_all(self, *, venue: str | None = None, market_id: str | None = None) -> list[str]:
-        """Ask for the cancel of every unfinished order, of a venue or a market only if named; return their ids."""
+        """Ask for the cancel of every unfinished order, of a venue or a market only if named; return their ids.
+
+        Those that a first call, whose answer was lost, has canceled already are not among them.
+        """
         body = bodies.CancelAll(venue=venue, market_id=market_id)
         call = Call(method="POST", path="/trading/orders/cancel-all", body=body)
         return (await self._calls.signed(call, bodies.CancelRequested)).order_ids
