@@ -19,7 +19,7 @@ Cursor = Annotated[
 Limit = Annotated[int, QueryParameter(description="How many at most", ge=1, le=100)]
 
 
-def whole_numbers(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+async def whole_numbers(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
     """Let whole numbers through as digits alone; whoever reads them would take `null` for nothing and `1.0` for 1.
 
     The last guard of a call: who may not call is told that first.
