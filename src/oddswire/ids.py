@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from itertools import count
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_PAIRS = tuple(high + low for high in _ALPHABET for low in _ALPHABET)
+_SHIFTS = range(120, -10, -10)
 
 
 def make_id(prefix: str, now: int, entropy: bytes) -> str:
@@ -15,7 +17,7 @@ def make_id(prefix: str, now: int, entropy: bytes) -> str:
     Ids of later milliseconds sort after those of earlier ones as plain text.
     """
     number = (now & 0xFFFF_FFFF_FFFF) << 80 | int.from_bytes(entropy[:10], "big")
-    return prefix + "_" + "".join(_ALPHABET[number >> shift & 31] for shift in range(125, -5, -5))
+    return prefix + "_" + "".join([_PAIRS[number >> shift & 1023] for shift in _SHIFTS])
 
 
 def is_id(prefix: str, text: str) -> bool:

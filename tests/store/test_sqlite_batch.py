@@ -211,6 +211,51 @@ async def test_a_constraint_is_the_units_own_fault(batches: Batches) -> None:
     assert await batches.stored() == ["000/0", "001/0"]
 
 
+@pytest.mark.parametrize("half_done", [False, True], ids=["failed before it changed anything", "failed half done"])
+async def test_one_that_fails_undoes_itself_alone_and_rings_nothing(batches: Batches, half_done: bool) -> None:
+    def ring(number: int) -> Work:
+        def unit(tx: Tx) -> int:
+            tx.run("sample.insert", f"of {number}", b"")
+            tx.ring(Revoked(number))
+            return number
+
+        return unit
+
+    def fail(tx: Tx) -> None:
+        if half_done:
+            tx.run("sample.insert", "half done", b"")
+            tx.ring(Revoked(99))
+        raise Denied("market_closed", "It is closed.")
+
+    answers = await batches.run([ring(1), fail, ring(2)])
+    assert [answers[0], type(answers[1]), answers[2]] == [1, Denied, 2]
+    assert await batches.stored() == ["of 1", "of 2"]
+    assert batches.rung == [1, 2]
+
+
+async def test_a_unit_run_again_answers_for_its_second_run(batches: Batches) -> None:
+    """The batch is run again behind one that failed half done; what the first run said counts no more."""
+    runs = 0
+
+    def differs(tx: Tx) -> str:
+        nonlocal runs
+        runs += 1
+        tx.run("sample.insert", f"run {runs}", b"")
+        tx.ring(Revoked(runs))
+        if runs == 2:
+            raise Denied("market_closed", "It is closed by now.")
+        return f"run {runs}"
+
+    def fail(tx: Tx) -> None:
+        tx.run("sample.insert", "half done", b"")
+        raise Denied("market_closed", "It is closed.")
+
+    answers = await batches.run([differs, fail])
+    assert [type(answer) for answer in answers] == [Denied, Denied]
+    assert await batches.stored() == []
+    assert batches.rung == []
+
+
 async def test_a_sum_that_outgrew_64_bits_is_refused(store: SqliteStore) -> None:
     # SQLite goes on in floating point without a word
     def amount(tx: Tx) -> int | None:

@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from oddswire.ledger.books import Balance
 from oddswire.money import format_amount
+from oddswire.orders import records
 from oddswire.orders.audit import MOST, Finding
 from oddswire.store.base import Store, Tx
 from oddswire.venues.base import Account, Evidence, Venue
@@ -107,17 +107,12 @@ def _said(terms: _Terms) -> str:
 
 
 def _ours(tx: Tx, stream_id: int, venue: str) -> _Ours:
-    balance = tx.one(Balance, "ledger.balance", stream_id, venue) or Balance()
-    cursor = tx.one(_cursor, "ledger.cursor", stream_id, venue)
+    balance, cursor = records.account(tx, stream_id, venue)
     return _Ours(cursor or 0, balance.wallet, dict(tx.all(_fill, "audit.account_fills", stream_id, venue)))
 
 
 def _fill(order: str | None, fill: str, price: int, size: int, fee: int, undone: int) -> tuple[tuple[str, str], _Terms]:
     return (order or "", fill), _Terms(price, size, fee, bool(undone))
-
-
-def _cursor(value: int | None) -> int | None:
-    return value
 
 
 def _accounts_after(venue: str, after: int) -> Callable[[Tx], list[_AccountRow]]:

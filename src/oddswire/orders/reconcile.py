@@ -131,7 +131,7 @@ class Reconciler:
         elif wake.account is None:
             await self._list_markets()
             await self.sweep()
-        else:
+        elif wake.cursor is None or self._dispatch.known(self._name, wake.account) < wake.cursor:
             self._mark(wake.account, _Due("venue", wake.cursor or 0, anyway=wake.cursor is None))
 
     def _mark(self, account: Account, due: _Due) -> None:

@@ -83,12 +83,13 @@ def record(tx: Tx, history_id: str, venue: str, evidence: Evidence, clock: Clock
             telling.transfer(reference, transfer.amount)
     for settlement in evidence.settlements:
         _settle(tx, opened, telling, settlement)
-    recorded.cursor = opened.cursor
+    before = recorded.cursor = opened.cursor
     _follow(opened, telling, evidence, recorded)
+    opened.cursor = recorded.cursor
     telling.finish()
     if telling.events or telling.books.entries or telling.orders:
         records.save(tx, history_id, opened, telling)
-    if recorded.cursor != opened.cursor:
+    elif recorded.cursor != before:
         tx.run("ledger.set_cursor", stream.stream_id, venue, recorded.cursor)
     recorded.orders = list(telling.orders.values())
     return recorded

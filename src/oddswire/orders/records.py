@@ -1,17 +1,28 @@
 """How orders, books and entries are kept: reading and writing their rows inside a unit of work."""
 
-from dataclasses import astuple, dataclass
-from typing import NamedTuple
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from operator import attrgetter
+from typing import Any, NamedTuple
 
 from oddswire.ledger.books import Balance, Books, Holding
-from oddswire.ledger.entries import contracts
+from oddswire.ledger.entries import Entry, contracts
 from oddswire.orders.checks import Listing
 from oddswire.orders.order import Order
-from oddswire.orders.telling import Telling
-from oddswire.store.base import Tx
+from oddswire.orders.telling import Fill, Telling
+from oddswire.store.base import SqlValue, Tx
 from oddswire.streams import log
 from oddswire.streams.log import Stream
 from oddswire.venues.base import Market
+
+_Row = Callable[[Any], tuple[SqlValue, ...]]
+_ORDER: _Row = attrgetter(*(field.name for field in fields(Order)))
+_ORDER_CHANGE: _Row = attrgetter(
+    *("order_id", "status", "filled", "money_held", "contracts_held", "venue_order_id", "submitted", "cancel_wanted"),
+    *("error_reason", "timestamp", "seq"),
+)
+_FILL: _Row = attrgetter(*(field.name for field in fields(Fill)))
+_HOLDING: _Row = attrgetter(*(field.name for field in fields(Holding)))
 
 
 class KnownFill(NamedTuple):
@@ -33,9 +44,13 @@ class Opened:
 
 def open_books(tx: Tx, stream: Stream, venue: str) -> Opened:
     """Return the balance and the cursor of a user at a venue, zero where there is no account yet."""
-    balance = tx.one(Balance, "ledger.balance", stream.stream_id, venue) or Balance()
-    cursor = tx.one(_cursor, "ledger.cursor", stream.stream_id, venue)
+    balance, cursor = account(tx, stream.stream_id, venue)
     return Opened(stream, Books(balance), cursor)
+
+
+def account(tx: Tx, stream_id: int, venue: str) -> tuple[Balance, int | None]:
+    """Return a user's balance at a venue and how far we know the account there, None where there is none yet."""
+    return tx.one(_account, "ledger.account", stream_id, venue) or (Balance(), None)
 
 
 def open_holding(tx: Tx, opened: Opened, venue: str, market_id: str, outcome_id: str) -> Holding:
@@ -59,32 +74,31 @@ def save(tx: Tx, history_id: str, opened: Opened, telling: Telling) -> None:
     stream_id, venue, books = opened.stream.stream_id, telling.venue, telling.books
     for entry in books.entries:
         tx.run("ledger.insert_entry", entry.entry_id, stream_id, venue, entry.kind, entry.reference, telling.timestamp)
-        for line, posting in enumerate(entry.postings):
-            tx.run("ledger.insert_posting", entry.entry_id, line, *posting)
+        _save_postings(tx, entry)
     balance = books.balance
     tx.run(
         "ledger.save_balance",
-        *(stream_id, venue, balance.cash, balance.held, balance.untold, balance.timestamp, balance.seq),
+        *(stream_id, venue, balance.cash, balance.held, balance.untold, balance.timestamp, balance.seq, opened.cursor),
     )
     for holding in books.touched.values():
-        tx.run("ledger.save_holding", stream_id, venue, *astuple(holding))
+        tx.run("ledger.save_holding", stream_id, venue, *_HOLDING(holding))
     for order in telling.orders.values():
-        save_order(tx, order)
+        if order.order_id in telling.new:
+            tx.run("orders.insert", *_ORDER(order))
+        else:
+            tx.run("orders.update", *_ORDER_CHANGE(order))
     for fill in telling.fills:
-        tx.run("orders.insert_fill", *astuple(fill))
+        tx.run("orders.insert_fill", *_FILL(fill))
     log.append(tx, history_id, opened.stream, telling.events)
 
 
-def save_order(tx: Tx, order: Order) -> None:
-    """Insert an order, or store what may change of it."""
-    tx.run(
-        "orders.save",
-        *(order.order_id, order.stream_id, order.venue, order.market_id, order.outcome_id, order.side, order.price),
-        *(order.size, order.time_in_force, order.expires_at, order.post_only, order.fee, order.client_order_id),
-        *(order.origin, order.status, order.filled, order.money_held, order.contracts_held, order.venue_order_id),
-        *(order.submitted, order.cancel_wanted, order.error_reason, order.mark_node, order.mark_deadline),
-        *(order.created_at, order.timestamp, order.seq, order.session_id),
-    )
+def _save_postings(tx: Tx, entry: Entry) -> None:
+    """Store the lines of an entry, two a statement: most entries have two."""
+    lines = [(line, *posting) for line, posting in enumerate(entry.postings)]
+    for one, other in zip(lines[::2], lines[1::2], strict=False):
+        tx.run("ledger.insert_two_postings", entry.entry_id, *one, *other)
+    if len(lines) % 2:
+        tx.run("ledger.insert_posting", entry.entry_id, *lines[-1])
 
 
 def order_by_id(tx: Tx, order_id: str) -> Order | None:
@@ -111,5 +125,7 @@ def save_listing(tx: Tx, app_id: str, venue: str, market: Market) -> None:
     )
 
 
-def _cursor(value: int | None) -> int | None:
-    return value
+def _account(
+    cash: int, held: int, untold: int, timestamp: int, seq: int, cursor: int | None
+) -> tuple[Balance, int | None]:
+    return Balance(cash, held, untold, timestamp, seq), cursor

@@ -60,6 +60,7 @@ class Telling:
     """Books, and the events since `seq`; every change made through it is told when `finish` has been called.
 
     `timestamp` is the commit's time in ms, `source` how we learned of it, `fill_ids` where new ids come from, in order.
+    `orders` are those it changed, `new` the ids of those that are not stored yet.
     """
 
     stream_id: int
@@ -71,6 +72,7 @@ class Telling:
     fill_ids: Iterator[str]
     events: list[UserEvent] = field(default_factory=list)
     orders: dict[str, Order] = field(default_factory=dict)
+    new: set[str] = field(default_factory=set)
     fills: list[Fill] = field(default_factory=list)
     _reason: tuple[BalanceReason, str | None] | None = None
     _told: tuple[int, int] = (0, 0)
@@ -94,6 +96,7 @@ class Telling:
         self.books.balance.untold += order.money_held
         holding.untold += order.contracts_held
         self.orders[order.order_id] = order
+        self.new.add(order.order_id)
 
     def unconfirm(self, order: Order) -> None:
         """Tell that nobody knows whether the venue has it; its hold is told with that."""

@@ -1,7 +1,7 @@
 """The embedded store: SQLite with one writer thread that commits in groups, and readers beside it.
 
-Every unit of a batch runs in a savepoint, so that one that fails undoes itself alone; one COMMIT, one fsync, makes the
-batch durable; then, and only then, bells are rung and answers given, with one call into the loop.
+A unit of a batch that fails undoes itself alone; one COMMIT, one fsync, makes the batch durable; then, and only then,
+bells are rung and answers given, with one call into the loop.
 """
 
 import asyncio

@@ -63,19 +63,29 @@ def append(tx: Tx, history_id: str, stream: Stream, events: Sequence[UserEvent])
     """
     if not events:
         return stream
-    frames, timestamp = [], stream.last_timestamp
+    frames, rows, timestamp = [], [], stream.last_timestamp
     for seq, event in enumerate(events, stream.head + 1):
         if event.seq != seq or event.timestamp < timestamp:
             raise ValueError(f"event {event.seq} at {event.timestamp} does not follow {seq - 1} at {timestamp}")
         timestamp = event.timestamp
-        frames.append(encode(event))
-        tx.run("streams.insert_event", stream.stream_id, seq, timestamp, frames[-1].decode())
+        frame = encode(event)
+        frames.append(frame)
+        rows.append((seq, timestamp, frame.decode()))
+    _insert(tx, stream.stream_id, rows)
     last = stream.head + len(frames)
     tx.run("streams.advance", stream.stream_id, last, timestamp)
     small = sum(map(len, frames)) <= RING_BYTES
     epoch = epoch_of(history_id, stream.stream_id)
     tx.ring(Ring(stream.stream_id, epoch, stream.head + 1, last, tuple(frames) if small else None))
     return stream._replace(head=last, last_timestamp=timestamp)
+
+
+def _insert(tx: Tx, stream_id: int, rows: Sequence[tuple[int, int, str]]) -> None:
+    """Store events, two a statement: most commits have two."""
+    for one, other in zip(rows[::2], rows[1::2], strict=False):
+        tx.run("streams.insert_two_events", stream_id, *one, *other)
+    if len(rows) % 2:
+        tx.run("streams.insert_event", stream_id, *rows[-1])
 
 
 class _Row(NamedTuple):

@@ -1,16 +1,14 @@
--- name: balance
-SELECT cash, held, untold, timestamp, seq FROM balances WHERE stream_id = $1 AND venue = $2;
-
--- name: cursor
-SELECT cursor FROM balances WHERE stream_id = $1 AND venue = $2;
+-- name: account
+SELECT cash, held, untold, timestamp, seq, cursor FROM balances WHERE stream_id = $1 AND venue = $2;
 
 -- name: set_cursor
 UPDATE balances SET cursor = $3 WHERE stream_id = $1 AND venue = $2;
 
 -- name: save_balance
-INSERT INTO balances (stream_id, venue, cash, held, untold, timestamp, seq) VALUES ($1, $2, $3, $4, $5, $6, $7)
+INSERT INTO balances (stream_id, venue, cash, held, untold, timestamp, seq, cursor)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 ON CONFLICT (stream_id, venue) DO UPDATE SET cash = excluded.cash, held = excluded.held, untold = excluded.untold,
-    timestamp = excluded.timestamp, seq = excluded.seq;
+    timestamp = excluded.timestamp, seq = excluded.seq, cursor = excluded.cursor;
 
 -- name: balances
 SELECT venue, cash, held, untold, timestamp, seq FROM balances WHERE stream_id = $1 ORDER BY venue;
@@ -50,6 +48,10 @@ VALUES ($1, $2, $3, $4, $5, $6);
 -- name: insert_posting
 INSERT INTO postings (entry_id, line, account, asset, amount)
 VALUES ($1, $2, $3, $4, $5);
+
+-- name: insert_two_postings
+INSERT INTO postings (entry_id, line, account, asset, amount)
+VALUES ($1, $2, $3, $4, $5), ($1, $6, $7, $8, $9);
 
 -- name: has_entry
 SELECT 1 FROM entries WHERE entry_id = $1;

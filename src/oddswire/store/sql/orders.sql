@@ -7,13 +7,17 @@ SELECT * FROM orders WHERE stream_id = $1 AND client_order_id = $2;
 -- name: by_venue_id
 SELECT * FROM orders WHERE stream_id = $1 AND venue = $2 AND venue_order_id = $3;
 
--- name: save
-INSERT INTO orders VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20,
-    $21, $22, $23, $24, $25, $26, $27, $28)
-ON CONFLICT (order_id) DO UPDATE SET status = excluded.status, filled = excluded.filled,
-    money_held = excluded.money_held, contracts_held = excluded.contracts_held,
-    venue_order_id = excluded.venue_order_id, submitted = excluded.submitted, cancel_wanted = excluded.cancel_wanted,
-    error_reason = excluded.error_reason, timestamp = excluded.timestamp, seq = excluded.seq;
+-- name: insert
+INSERT INTO orders (order_id, stream_id, venue, market_id, outcome_id, side, price, size, time_in_force, expires_at, post_only, fee,
+    client_order_id, origin, status, filled, money_held, contracts_held, venue_order_id, submitted, cancel_wanted,
+    error_reason, mark_node, mark_deadline, created_at, timestamp, seq, session_id)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24,
+    $25, $26, $27, $28);
+
+-- name: update
+UPDATE orders SET status = $2, filled = $3, money_held = $4, contracts_held = $5, venue_order_id = $6, submitted = $7,
+    cancel_wanted = $8, error_reason = $9, timestamp = $10, seq = $11
+WHERE order_id = $1;
 
 -- name: want_cancel
 UPDATE orders SET cancel_wanted = $2 WHERE order_id = $1;

@@ -14,6 +14,9 @@ UPDATE streams SET head = $2, last_timestamp = $3 WHERE stream_id = $1;
 -- name: insert_event
 INSERT INTO events (stream_id, seq, timestamp, frame) VALUES ($1, $2, $3, $4);
 
+-- name: insert_two_events
+INSERT INTO events (stream_id, seq, timestamp, frame) VALUES ($1, $2, $3, $4), ($1, $5, $6, $7);
+
 -- name: page
 SELECT seq, frame FROM events WHERE stream_id = $1 AND seq > $2 ORDER BY seq LIMIT $3;
 

@@ -1,12 +1,13 @@
 """One unit of work at the paper venue: the rows it touches, read once and written once, under its market's row."""
 
-from collections.abc import Iterator
-from dataclasses import astuple, dataclass, field
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, fields
+from operator import attrgetter
+from typing import Any, NamedTuple
 
 from oddswire.ids import id_series, new_id
 from oddswire.money import ONE
-from oddswire.store.base import Tx
+from oddswire.store.base import SqlValue, Tx
 from oddswire.venues.base import MarketStatus
 from oddswire.venues.paper import book
 from oddswire.venues.paper.book import Match, PaperOrder
@@ -14,6 +15,14 @@ from oddswire.venues.paper.config import NO, YES, MarketSpec, PaperConfig
 
 FEES = "fees"
 _CHUNK = 16
+_Row = Callable[[Any], tuple[SqlValue, ...]]
+_ORDER: _Row = attrgetter(*(field.name for field in fields(PaperOrder)))
+_ORDER_CHANGE: _Row = attrgetter(
+    *("order_id", "filled", "state", "reason", "money_held", "contracts_held", "changed_at", "version")
+)
+_MARKET: _Row = attrgetter("market_id", "status", "winner", "reference", "pairs", "last_rank")
+_ACCOUNT: _Row = attrgetter("account", "cash", "held", "version")
+_HELD: _Row = attrgetter("free", "held")
 
 
 def user_account(user: str) -> str:
@@ -85,10 +94,14 @@ class Floor:
     config: PaperConfig
     app: str
     now: int
+    fills: list[tuple[str, FillRow]] = field(default_factory=list)
+    """The fills booked so far, each with its account."""
     _markets: dict[str, MarketRow] = field(default_factory=dict)
     _accounts: dict[str, AccountRow] = field(default_factory=dict)
     _holdings: dict[tuple[str, str, str], Held] = field(default_factory=dict)
     _orders: dict[str, PaperOrder] = field(default_factory=dict)
+    _stored: dict[str | tuple[str, str, str], tuple[SqlValue, ...]] = field(default_factory=dict)
+    _new: set[str] = field(default_factory=set)
     _unsaved: set[str] = field(default_factory=set)
     _changed: set[str] = field(default_factory=set)
     _fill_ids: Iterator[str] = field(default_factory=lambda: iter(()))
@@ -102,7 +115,9 @@ class Floor:
         """Return a market's row, made with the house's first quotes where this app has not touched it before."""
         if spec.market_id not in self._markets:
             row = self.tx.one(MarketRow, "paper.market", self.app, spec.market_id)
-            if row is None:
+            if row is not None:
+                self._stored[spec.market_id] = _MARKET(row)
+            else:
                 self.tx.run("paper.insert_market", self.app, spec.market_id, spec.reference)
                 row = MarketRow(spec.market_id, "open", None, spec.reference, 0, 0)
                 self._markets[spec.market_id] = row
@@ -124,6 +139,7 @@ class Floor:
             if row is None:
                 raise LookupError(f"app {self.app} has no market {market_id}")
             self._markets[market_id] = row
+            self._stored[market_id] = _MARKET(row)
         return self._markets[market_id]
 
     def account(self, account: str) -> AccountRow | None:
@@ -149,7 +165,8 @@ class Floor:
         """Return an account's contracts of one outcome."""
         key = (market_id, account, outcome_id)
         if key not in self._holdings:
-            self._holdings[key] = self.tx.one(Held, "paper.holding", self.app, *key) or Held()
+            held = self._holdings[key] = self.tx.one(Held, "paper.holding", self.app, *key) or Held()
+            self._stored[key] = _HELD(held)
         return self._holdings[key]
 
     def order(self, order: PaperOrder) -> PaperOrder:
@@ -159,25 +176,32 @@ class Floor:
     def leave(self) -> None:
         """Write back what changed, and one report a changed user's account."""
         for row in self._markets.values():
-            self.tx.run(
-                "paper.save_market",
-                *(self.app, row.market_id, row.status, row.winner, row.reference, row.pairs, row.last_rank),
-            )
+            if _MARKET(row) != self._stored.get(row.market_id):
+                self.tx.run("paper.save_market", self.app, *_MARKET(row))
         for account in sorted(self._changed):
             changed = self._accounts[account]
-            self.tx.run("paper.save_account", self.app, *astuple(changed))
+            self.tx.run("paper.save_account", self.app, *_ACCOUNT(changed))
             if account.startswith("user/"):
                 self.tx.run("paper.insert_report", self.app, account, changed.version)
-        for (market_id, account, outcome_id), held in self._holdings.items():
-            if account in self._changed:
-                self.tx.run("paper.save_holding", self.app, market_id, account, outcome_id, held.free, held.held)
+        for key, held in self._holdings.items():
+            if _HELD(held) != self._stored[key]:
+                self.tx.run("paper.save_holding", self.app, *key, *_HELD(held))
         self.save_orders()
 
     def save_orders(self) -> None:
         """Write back the orders changed so far, so that statements about the book see them."""
         for order_id in self._unsaved:
-            self.tx.run("paper.save_order", *astuple(self._orders[order_id]))
+            order = self._orders[order_id]
+            if order_id in self._new:
+                self.tx.run("paper.insert_order", *_ORDER(order))
+            else:
+                self.tx.run("paper.update_order", *_ORDER_CHANGE(order))
+        self._new -= self._unsaved
         self._unsaved.clear()
+
+    def changed_orders(self, account: str) -> list[PaperOrder]:
+        """Return the orders of an account that this unit has changed, the oldest first."""
+        return sorted((order for order in self._orders.values() if order.account == account), key=_rank)
 
     # ---- acts
 
@@ -191,6 +215,7 @@ class Floor:
         """Take up an order: place its hold and give it its rank."""
         market.last_rank += 1
         order.rank = market.last_rank
+        self._new.add(order.order_id)
         self._hold(order)
 
     def resting(self, taker: PaperOrder) -> Iterator[PaperOrder]:
@@ -234,6 +259,7 @@ class Floor:
         if fill.fee:
             self.touch(FEES).cash -= fill.fee
         self._keep(order)
+        self.fills.append((order.account, fill._replace(reversed=1, at=self.now)))
         self.tx.run("paper.reverse_fill", fill.fill_id, self.now, row.version)
 
     def make_pairs(self, market: MarketRow, account: str) -> None:
@@ -354,17 +380,19 @@ class Floor:
         if not order.remaining:
             order.state = "filled"
         self._keep(order)
-        self.tx.run(
-            "paper.insert_fill",
-            *(fill_id, self.app, order.account, order.order_id, price, match.size, fee, self.now),
-            *(row.version, other_fill),
-        )
+        fill = FillRow(fill_id, order.order_id, price, match.size, fee, 0, self.now, other_fill)
+        self.fills.append((order.account, fill))
+        self.tx.run("paper.insert_fill", self.app, order.account, row.version, *fill)
 
     def _keep(self, order: PaperOrder) -> None:
         order.version = self.touch(order.account).version
         order.changed_at = self.now
         self._orders[order.order_id] = order
         self._unsaved.add(order.order_id)
+
+
+def _rank(order: PaperOrder) -> int:
+    return order.rank
 
 
 def _maybe(value: int | None) -> int | None:

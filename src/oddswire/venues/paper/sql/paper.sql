@@ -41,15 +41,17 @@ FROM paper_orders WHERE app = $1 AND account = $2 AND ref = $3;
 -- name: order_of_app
 SELECT order_id FROM paper_orders WHERE app = $1 AND (order_id = $2 OR ref = $2);
 
--- name: save_order
+-- name: insert_order
 INSERT INTO paper_orders (order_id, app, account, ref, market_id, outcome_id, side, price, size, time_in_force,
     expires_at, post_only, filled, state, reason, is_bid, yes_price, rank, money_held, contracts_held, changed_at,
     version)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19,
-    $20, $21, $22)
-ON CONFLICT (order_id) DO UPDATE SET filled = excluded.filled, state = excluded.state, reason = excluded.reason,
-    money_held = excluded.money_held, contracts_held = excluded.contracts_held, changed_at = excluded.changed_at,
-    version = excluded.version;
+    $20, $21, $22);
+
+-- name: update_order
+UPDATE paper_orders SET filled = $2, state = $3, reason = $4, money_held = $5, contracts_held = $6, changed_at = $7,
+    version = $8
+WHERE order_id = $1;
 
 -- name: resting_asks
 SELECT order_id, app, account, ref, market_id, outcome_id, side, price, size, time_in_force, expires_at, post_only,
@@ -97,8 +99,8 @@ ORDER BY account LIMIT 100;
 SELECT outcome_id, free, held FROM paper_holdings WHERE app = $1 AND market_id = $2 AND account = $3;
 
 -- name: insert_fill
-INSERT INTO paper_fills (fill_id, app, account, order_id, price, size, fee, at, version, other_fill)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10);
+INSERT INTO paper_fills (app, account, version, fill_id, order_id, price, size, fee, reversed, at, other_fill)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11);
 
 -- name: reverse_fill
 UPDATE paper_fills SET reversed = 1, at = $2, version = $3 WHERE fill_id = $1;
