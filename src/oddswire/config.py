@@ -73,6 +73,9 @@ class Settings(Struct, frozen=True, kw_only=True):
         ""
     )
 
+    provider_allow_private: Annotated[
+        bool, _meta("Identity providers' keys may be read from private addresses and this machine's own", "")
+    ] = False
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], _meta("The least important events that are logged", "")
     ] = "info"

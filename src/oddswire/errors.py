@@ -77,6 +77,7 @@ CODES: dict[str, Code] = {
     "too_many_connections": Code(429, "Too many connections", "Close one first."),
     "draining": Code(503, "Server going down", "Try again in a moment; another node may answer."),
     "store_unavailable": Code(503, "Store unavailable", "Nothing was stored; try again in a moment."),
+    "provider_unavailable": Code(503, "Identity provider unavailable", "Try again in a moment; the token may be good."),
     "venue_unavailable": Code(503, "Venue unavailable", "Nothing was sent; try again in a moment."),
     "internal": Code(500, "Fault of ours", "See the server's log."),
     # what an operator meets at start

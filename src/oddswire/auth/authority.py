@@ -6,14 +6,18 @@ from contextlib import suppress
 
 import structlog
 
-from oddswire.auth import apps, keys, revocations, sessions, tokens
+from oddswire.auth import apps, keys, providers, revocations, sessions, tokens
 from oddswire.auth.apps import App, AppDirectory
 from oddswire.auth.identity import Identity
+from oddswire.auth.jwks_fetch import JwksFetch
 from oddswire.auth.keys import KeyRing, KeyRow
+from oddswire.auth.outside import Outside
+from oddswire.auth.provider_keys import Fetch
+from oddswire.auth.providers import Provider
 from oddswire.auth.revocations import Revocation, Revocations
 from oddswire.auth.sessions import Session
 from oddswire.clock import Clock
-from oddswire.errors import Unavailable
+from oddswire.errors import Refused, Unavailable
 from oddswire.store.base import Bell, Revoked, Store, Tx
 from oddswire.wire.bodies import SignedIn, SignedInUser
 
@@ -29,8 +33,11 @@ class Authority:
     refuses what it revoked; other nodes do so within a second.
     """
 
-    def __init__(self, store: Store, clock: Clock, token_minutes: int = 60) -> None:
-        """Know nothing yet: `start` reads everything. `token_minutes` is the life of an access token."""
+    def __init__(self, store: Store, clock: Clock, token_minutes: int = 60, fetch: Fetch | None = None) -> None:
+        """Know nothing yet: `start` reads everything.
+
+        `token_minutes` is the life of an access token, `fetch` how identity providers' keys are read.
+        """
         self._store = store
         self._clock = clock
         self._life = token_minutes * 60
@@ -39,6 +46,7 @@ class Authority:
         self._refreshing = asyncio.Lock()
         self.apps = AppDirectory(())
         self.revocations = Revocations()
+        self.outside = Outside(fetch or JwksFetch(), clock)
         self._verifier = tokens.TokenVerifier(self._keys, self.revocations)
 
     async def start(self) -> None:
@@ -63,6 +71,7 @@ class Authority:
                 await self.refresh()
             except Unavailable as error:
                 _log.warning("auth_refresh_failed", detail=error.detail)
+            self.outside.tend()
 
     async def refresh(self) -> None:
         """Take in what the store holds now.
@@ -72,12 +81,13 @@ class Authority:
         """
         # one at a time: an older snapshot must not be taken in after a newer one
         async with self._refreshing:
-            listed, rows, revoked = await self._store.read(self._load)
+            listed, rows, revoked, named = await self._store.read(self._load)
             self.apps.replace(listed)
             if tuple(rows) != self._keys.rows:
                 self._keys = KeyRing(rows)
                 self._verifier.use(self._keys)
             self.revocations.take(revoked, self._clock.now())
+            self.outside.take(named)
 
     async def _follow(self) -> None:
         """Take in what was just committed; that it was is true even if it cannot be read back at once."""
@@ -87,8 +97,9 @@ class Authority:
             _log.warning("auth_refresh_failed", detail=error.detail)
             self._news.set()
 
-    def _load(self, tx: Tx) -> tuple[list[App], list[KeyRow], list[Revocation]]:
-        return apps.list_all(tx), keys.load(tx), revocations.after(tx, self.revocations.number)
+    def _load(self, tx: Tx) -> tuple[list[App], list[KeyRow], list[Revocation], list[Provider]]:
+        revoked = revocations.after(tx, self.revocations.number)
+        return apps.list_all(tx), keys.load(tx), revoked, providers.load(tx)
 
     def _hear(self, bells: Sequence[Bell]) -> None:
         if any(isinstance(bell, Revoked) and bell.number > self.revocations.number for bell in bells):
@@ -103,6 +114,25 @@ class Authority:
             Refused: `token_invalid`, `token_expired`, `session_revoked`.
         """
         return self._verifier.verify(token, app_id, self._clock.now())
+
+    async def identify(self, token: str, app_id: str) -> Identity:
+        """Return who a token speaks for: one of ours, or of the app's identity provider.
+
+        It waits only for a key that the provider has to be asked for; its look at revocations is the last it does.
+
+        Raises:
+            Refused: as `verify_token`.
+            Unavailable: `provider_unavailable`: whether the provider's token is good cannot be found out now.
+        """
+        unproven = self.outside.reads(token, app_id)
+        if unproven is None:
+            return self.verify_token(token, app_id)
+        identity = await self.outside.verify(token, unproven, app_id)
+        if self._clock.now() >= identity.expires_at:
+            raise Refused("token_expired", "The access token has expired.")
+        if self.revocations.is_revoked(identity):
+            raise Refused("session_revoked", "The session of this token was signed out or revoked.")
+        return identity
 
     async def verify_api_key(self, app_id: str | None, key: str) -> App:
         """Return the app of an API key; `app_id` is the one the caller claims, if any.
@@ -153,13 +183,18 @@ class Authority:
         return await self._store.read(lambda tx: sessions.list_live(tx, identity.app_id, identity.user_id, now))
 
     async def sign_out(self, identity: Identity) -> None:
-        """End the session this token belongs to.
+        """End the session this token belongs to; one of an identity provider for as long as ours could live.
 
         Raises:
             Missing: it has ended already.
             Unavailable: `store_unavailable`.
         """
-        await self.revoke_session(identity, identity.session_id)
+        if not identity.is_outside:
+            await self.revoke_session(identity, identity.session_id)
+            return
+        now = self._clock.now()
+        await self._store.write(lambda tx: revocations.add_outside(tx, identity, now, sessions.IDLE_LIFE))
+        await self._follow()
 
     async def revoke_session(self, identity: Identity, session_id: str) -> None:
         """End one of this user's sessions.
@@ -181,6 +216,10 @@ class Authority:
         count = await self._store.write(lambda tx: sessions.revoke_all(tx, app_id, user_id, self._clock.now()))
         await self._follow()
         return count
+
+    async def close(self) -> None:
+        """Ask no identity provider any more."""
+        await self.outside.close()
 
     async def sweep(self) -> None:
         """Delete what has expired, a few rows a unit, so that nobody waits long behind it.

@@ -7,7 +7,7 @@ it speaks of could live.
 from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
-from oddswire.auth.identity import Identity
+from oddswire.auth.identity import PROVIDER_USER, Identity
 from oddswire.auth.keys import LONGEST_TOKEN_LIFE
 from oddswire.ids import make_id
 from oddswire.store.base import Revoked, Tx
@@ -16,6 +16,10 @@ Kind = Literal["session", "user", "app"]
 SESSION_PREFIX = "ses"
 _ISSUE_MARGIN = 60_000
 """How long (ms) after a revocation a token may still be signed by someone who read the session just before it."""
+
+
+OUTSIDE_LEEWAY = 30_000
+"""How far (ms) an identity provider's clock may be ahead of ours."""
 
 
 class Revocation(NamedTuple):
@@ -29,22 +33,41 @@ class Revocation(NamedTuple):
     expires_at: int
 
     def covers(self, identity: Identity) -> bool:
-        """Tell whether this row revokes a token: of a user, all of whose session began at `at` or before."""
+        """Tell whether this row revokes a token: of a user, all of whose session began at `at` or before.
+
+        When a provider's session began nobody tells us: of its tokens, all that were issued by then.
+        """
         if self.app_id != identity.app_id:
             return False
         if self.kind == "session":
-            return self.subject == identity.session_id
+            shared = self.subject.startswith(PROVIDER_USER)
+            return self.subject == identity.session_id and not (shared and identity.issued_at > self.at)
+        if self.kind == "user" and identity.is_outside:
+            # its clock may be ahead of ours by as much as is let pass
+            return self.subject == identity.user_id and identity.issued_at <= self.at + OUTSIDE_LEEWAY
         # Ids begin with their time. The token's own time would not do: it is in whole seconds.
         return self.kind == "app" or (
             self.subject == identity.user_id and identity.session_id <= make_id(SESSION_PREFIX, self.at, b"\xff" * 10)
         )
 
 
-def add(tx: Tx, kind: Kind, app_id: str, subject: str, at: int) -> None:
-    """Revoke from this commit on, and ring."""
+def add(tx: Tx, kind: Kind, app_id: str, subject: str, at: int, life: int = LONGEST_TOKEN_LIFE) -> None:
+    """Revoke from this commit on, and ring; tokens of it may be issued and live on for `life` (ms) after `at`."""
     number = (tx.one(int, "revocations.newest") or 0) + 1
-    tx.run("revocations.insert", number, kind, app_id, subject, at, at + LONGEST_TOKEN_LIFE + _ISSUE_MARGIN)
+    tx.run("revocations.insert", number, kind, app_id, subject, at, at + life + _ISSUE_MARGIN)
     tx.ring(Revoked(number))
+
+
+def add_outside(tx: Tx, identity: Identity, now: int, life: int) -> None:
+    """Revoke a provider's session for `life` (ms); where it names none, what it has issued to the user until now.
+
+    The token itself in any case, also where the provider's clock is ahead.
+    """
+    at = max(now, identity.issued_at)
+    if identity.session_id.startswith(PROVIDER_USER):
+        add(tx, "session", identity.app_id, identity.session_id, at)
+    else:
+        add(tx, "session", identity.app_id, identity.session_id, at, life)
 
 
 def after(tx: Tx, number: int) -> list[Revocation]:

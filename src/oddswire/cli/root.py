@@ -21,6 +21,7 @@ from oddswire.cli import (
     markets,
     orders,
     paper,
+    providers,
     serve,
     sessions,
     state,
@@ -48,6 +49,7 @@ root.command("serve", rich_help_panel="Run it")(serve.serve)
 root.command("check", rich_help_panel="Run it")(check.check)
 root.command("backup", rich_help_panel="Run it")(backups.backup)
 root.command("restore", rich_help_panel="Run it")(backups.restore)
+apps.commands.add_typer(providers.commands, name="provider")
 root.add_typer(apps.commands, name="app", rich_help_panel="Run it")
 root.add_typer(users.commands, name="user", rich_help_panel="Run it")
 root.add_typer(sessions.commands, name="session", rich_help_panel="Run it")

@@ -15,6 +15,7 @@ import structlog
 
 from oddswire.auth import apps
 from oddswire.auth.authority import Authority
+from oddswire.auth.jwks_fetch import JwksFetch
 from oddswire.auth.revocations import Revocation
 from oddswire.clock import SystemClock
 from oddswire.config import DEV_APP, DEV_KEY, Settings
@@ -32,6 +33,7 @@ from oddswire.server.front import Front
 from oddswire.server.http_protocol import GatewayServer, server_for
 from oddswire.server.limits import Allowance
 from oddswire.server.metrics import Metrics
+from oddswire.server.newcomers import Newcomers
 from oddswire.server.picows_protocol import websocket_protocol
 from oddswire.server.process import (
     Address,
@@ -45,7 +47,7 @@ from oddswire.server.process import (
     raise_file_limit,
     signals_set,
 )
-from oddswire.server.readings import Census, readings
+from oddswire.server.readings import Census, provider_readings, readings
 from oddswire.server.rest import rest_app
 from oddswire.store.base import Tx
 from oddswire.store.sqlite import CORE, SqliteStore, share_the_interpreter
@@ -83,12 +85,14 @@ class Gateway:
         self.started_at = clock.now()
         self.background = Background()
         self.metrics = Metrics()
-        self.authority = Authority(store, clock, settings.access_token_minutes)
+        fetch = JwksFetch(allow_private=settings.provider_allow_private)
+        self.authority = Authority(store, clock, settings.access_token_minutes, fetch)
         self.pulses: dict[str, Pulse] = {}
         self.paper = PaperVenue(store, clock, paper_config(settings))
         self.venues: dict[str, Venue] = {self.paper.name: self.paper}
         self.dispatch = Dispatch(store, self.venues, clock, new_id("node", clock.now()))
         self.desk = Desk(store, self.venues, clock, self.dispatch, settings.order_answer_seconds)
+        self.newcomers = Newcomers(self.authority, self.desk)
         self.hub = Hub(store, clock)
         self.roster = Roster(_caps(settings), chance)
         self.disconnects = Disconnects(store, clock, self.desk.cancel_absent)
@@ -101,7 +105,7 @@ class Gateway:
         self.admin = Admin(self.metrics, self.census.take, self._details, self.roster, self.authority)
 
     def _node(self, app_id: str) -> Node:
-        verify = partial(self.authority.verify_token, app_id=app_id)
+        verify = partial(self.newcomers.identify, app_id=app_id)
         return Node(self.hub, self.roster, self.wakes, self._clock, self.disconnects, verify, self._chance)
 
     def _rest_parts(self) -> RestParts:
@@ -109,6 +113,7 @@ class Gateway:
             store=self.store,
             clock=self._clock,
             authority=self.authority,
+            identify=self.newcomers.identify,
             desk=self.desk,
             venues=self.venues,
             limits=_limits(self.settings),
@@ -130,7 +135,9 @@ class Gateway:
         self.metrics.watch(readings(self.store, self.roster, self.hub, self.pulses, self.census, self.disconnects))
         # before revocations are read: those of the time we were down speak of these sessions too
         await self.disconnects.load()
+        self.metrics.watch(provider_readings(self.authority.outside))
         self.authority.revocations.on_revoked(self._close_revoked)
+        self.authority.outside.on_changed(lambda: self.roster.close_unproven(self.authority.outside.holds))
         await self.authority.start()
         self.hub.start()
         self.wakes.start()
@@ -158,6 +165,7 @@ class Gateway:
     async def close(self) -> None:
         """End everything; what is not finished is taken up by the next start."""
         await self.background.stop()
+        await self.authority.close()
         await self.hub.stop()
         self.wakes.stop()
         await self.dispatch.stop()

@@ -40,10 +40,11 @@ async def signed_in(connection: _Connection, handler: BaseRouteHandler) -> None:
 
     Raises:
         InvalidInput, Refused: as `of_app`; `token_missing`, `token_invalid`, `token_expired`, `session_revoked`.
+        Unavailable: `provider_unavailable`, or `store_unavailable` where its provider's user is new here.
     """
     await of_app(connection, handler)
     call = cast("Call", connection)
-    call.scope["user"] = call.parts.authority.verify_token(_token(call), call.auth.app_id)
+    call.scope["user"] = await call.parts.identify(_token(call), call.auth.app_id)
 
 
 async def backend(connection: _Connection, handler: BaseRouteHandler) -> None:

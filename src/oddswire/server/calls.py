@@ -1,7 +1,7 @@
 """One HTTP call: what it may reach, and its body read strictly."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
@@ -47,11 +47,15 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class RestParts:
-    """What the calls are answered from. `ready` is false before and after serving."""
+    """What the calls are answered from. `ready` is false before and after serving.
+
+    `identify` returns who a token speaks for in an app, ours or its identity provider's.
+    """
 
     store: Store
     clock: Clock
     authority: Authority
+    identify: Callable[[str, str], Awaitable[Identity]]
     desk: Desk
     venues: Mapping[str, Venue]
     limits: Limits

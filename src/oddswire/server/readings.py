@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple, Protocol, get_args
 
+from oddswire.auth.outside import Outside
 from oddswire.clock import Clock
 from oddswire.errors import Unavailable
 from oddswire.orders.pulse import Pulse, PulseStatus
@@ -126,6 +127,26 @@ def readings(
                 for status in get_args(PulseStatus)
             },
             ("venue", "status"),
+        ),
+    ]
+
+
+def provider_readings(outside: Outside) -> list[Reading]:
+    """Return what is read of the apps' identity providers."""
+    return [
+        Reading(
+            "gauge",
+            "provider_keys_age_seconds",
+            "Age of the keys of an app's identity provider",
+            lambda: {(app,): age for app, age in outside.ages().items()},
+            ("app",),
+        ),
+        Reading(
+            "counter",
+            "provider_keys_failures",
+            "How often they could not be read",
+            lambda: {(app,): float(count) for app, count in outside.failures().items()},
+            ("app",),
         ),
     ]
 

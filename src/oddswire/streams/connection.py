@@ -9,7 +9,7 @@ import structlog
 
 from oddswire.auth.identity import Identity
 from oddswire.clock import Clock
-from oddswire.errors import OddswireError, Refused
+from oddswire.errors import OddswireError, Refused, Unavailable
 from oddswire.streams.delivery import place
 from oddswire.streams.disconnects import Disconnects
 from oddswire.streams.feed import Feed
@@ -41,7 +41,10 @@ REPLIES_BYTES = 64 * 1024
 _logger = structlog.get_logger("oddswire.streams")
 
 VerifyToken = Callable[[str], Awaitable[Identity] | Identity]
-"""Return whom a token proves, or raise `Refused`. Its look at revocations must be the last thing it does."""
+"""Return whom a token proves, or raise `Refused`; `Unavailable` where that cannot be found out now.
+
+Its look at revocations must be the last thing it does.
+"""
 
 
 class Socket(Protocol):
@@ -284,7 +287,9 @@ class Connection:
         try:
             found = self._node.verify(token)
             identity = found if isinstance(found, Identity) else await found
-        except Refused as error:
+        except (Refused, Unavailable) as error:
+            if isinstance(error, Unavailable) and self._session.state is State.CONNECTING:
+                raise
             self._do(self._session.refused(error.code, error.detail, monotonic_ms(clock), clock.now()))
             return
         outputs = self._session.verified(identity, monotonic_ms(clock), clock.now())

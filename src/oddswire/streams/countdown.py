@@ -19,13 +19,17 @@ RETURN_MS: Final = 10_000
 
 
 class ArmedRow(NamedTuple):
-    """A session's wish as it is kept: `gone_at` in Unix epoch ms, None while the session has a connection."""
+    """A session's wish as it is kept: `gone_at` in Unix epoch ms, None while the session has a connection.
+
+    `issued_at` is of the newest token that the session had a connection with.
+    """
 
     session_id: str
     app_id: str
     user_id: str
     seconds: int
     gone_at: int | None
+    issued_at: int = 0
 
 
 class Absent(NamedTuple):
@@ -48,6 +52,7 @@ class Armed:
     gone_at: int | None = None
     kept_gone_at: int | None = None
     due: int = 0
+    issued_at: int = 0
 
     @property
     def kept(self) -> bool:
@@ -75,7 +80,10 @@ class Countdowns:
         gone_at = wall if row.gone_at is None else min(row.gone_at, wall)
         least = min(row.seconds * 1000, RETURN_MS)
         left = max(gone_at + row.seconds * 1000 - wall, least)
-        armed = Armed(row.app_id, row.user_id, row.session_id, row.seconds, gone_at, row.gone_at, now + left)
+        armed = Armed(
+            *(row.app_id, row.user_id, row.session_id, row.seconds),
+            *(gone_at, row.gone_at, now + left, row.issued_at),
+        )
         self._armed[row.session_id] = self._restless[row.session_id] = armed
 
     def seconds(self, session_id: str) -> int:
@@ -94,6 +102,7 @@ class Countdowns:
         if armed is None:
             armed = self._armed[session_id] = Armed(who.app_id, who.user_id, session_id, seconds)
         armed.seconds, armed.gone_at, armed.kept_gone_at = seconds, None, None
+        armed.issued_at = max(armed.issued_at, who.issued_at)
         self._restless.pop(session_id, None)
 
     def gone(self, session_id: str, now: int, wall: int) -> None:
@@ -106,8 +115,8 @@ class Countdowns:
     def gone_for_good(self, revoked: Callable[[Identity], bool], now: int, wall: int) -> None:
         """No token of these sessions is taken any more, so there is nobody to wait for: they are due now."""
         for armed in self._armed.values():
-            # asked as for a token of that session: when it was issued makes no difference to a revocation
-            if revoked(Identity(armed.app_id, armed.user_id, armed.session_id, 0, 0)):
+            # asked as for the newest token of that session
+            if revoked(Identity(armed.app_id, armed.user_id, armed.session_id, armed.issued_at, 0)):
                 self.gone(armed.session_id, now, wall)
                 armed.due = now
 

@@ -145,12 +145,12 @@ class Disconnects:
 
 def _come(tx: Tx, who: Identity, wanted: int | None) -> int:
     if wanted:
-        tx.run("disconnects.arm", who.session_id, who.app_id, who.user_id, wanted)
+        tx.run("disconnects.arm", who.session_id, who.app_id, who.user_id, wanted, who.issued_at)
         return wanted
     if wanted == 0:
         tx.run("disconnects.disarm", who.session_id)
         return 0
-    tx.run("disconnects.come", who.session_id)
+    tx.run("disconnects.come", who.session_id, who.issued_at)
     return tx.one(int, "disconnects.seconds", who.session_id) or 0
 
 

@@ -12,7 +12,7 @@ import structlog
 from msgspec import Struct
 
 from oddswire.auth.identity import Identity
-from oddswire.wire.codes import CLOSE_CODES, DRAINING, SIGNED_OUT, UNKNOWN_APP
+from oddswire.wire.codes import CLOSE_CODES, DRAINING, SIGNED_OUT, TOKEN_NEEDED, UNKNOWN_APP
 
 CLOSED_A_TURN = 200
 RETRY_FROM_MS = 2_000
@@ -172,6 +172,12 @@ class Roster:
             if present.identity is not None and revoked(present.identity):
                 _close(present, SIGNED_OUT)
 
+    def close_unproven(self, holds: Callable[[Identity], bool]) -> None:
+        """Close every connection whose token would not be taken any more: a new one might be."""
+        for present in self:
+            if present.identity is not None and not holds(present.identity):
+                _close(present, TOKEN_NEEDED, "token_invalid")
+
     def close_app(self, app_id: str) -> None:
         """Close every connection of an app that is no longer active."""
         for present in self:
@@ -210,9 +216,9 @@ class Roster:
         return True
 
 
-def _close(present: Present, code: int) -> None:
+def _close(present: Present, code: int, name: str | None = None) -> None:
     try:
-        present.close(code)
+        present.close(code, name=name)
     except Exception:
         # one socket's trouble must not leave the others open
         _logger.exception("socket_not_closed", code=code)
