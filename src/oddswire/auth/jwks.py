@@ -34,6 +34,8 @@ _MEMBERS: Final[dict[Algorithm, tuple[str, ...]]] = {
     "ES256": ("kty", "crv", "x", "y"),
 }
 
+ABSENT: Final = msgspec.Raw()
+"""A member that is not there; one that is null is there."""
 _Text = Annotated[str, Meta(max_length=2048)]
 _Kid = Annotated[str, Meta(min_length=1, max_length=256)]
 
@@ -49,7 +51,7 @@ class _Jwk(Struct):
     y: _Text = ""
     n: _Text = ""
     e: _Text = ""
-    d: msgspec.Raw | None = None
+    d: msgspec.Raw = ABSENT
 
 
 class _Set(Struct):
@@ -135,7 +137,7 @@ def parse(body: bytes) -> KeySet:
 
 def _key(jwk: _Jwk) -> Key | None:
     algorithm = _TYPES.get((jwk.kty, jwk.crv))
-    if algorithm is None or jwk.use not in (None, "sig") or jwk.d is not None:
+    if algorithm is None or jwk.use not in (None, "sig") or jwk.d != ABSENT:
         return None
     if jwk.key_ops is not None and "verify" not in jwk.key_ops:
         return None

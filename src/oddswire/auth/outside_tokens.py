@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from oddswire.auth.identity import PROVIDER_SESSION, PROVIDER_USER, Identity
-from oddswire.auth.jwks import ALGORITHMS, Algorithm, Key
+from oddswire.auth.jwks import ABSENT, ALGORITHMS, Algorithm, Key
 from oddswire.auth.keys import LONGEST_TOKEN_LIFE
 from oddswire.auth.providers import Provider
 from oddswire.auth.revocations import OUTSIDE_LEEWAY
@@ -28,8 +28,8 @@ class _Header(Struct):
     alg: str
     kid: _Kid | None = None
     typ: str | None = None
-    crit: msgspec.Raw | None = None
-    b64: msgspec.Raw | None = None
+    crit: msgspec.Raw = ABSENT
+    b64: msgspec.Raw = ABSENT
 
 
 class _Issuer(Struct):
@@ -78,7 +78,7 @@ def read(token: str) -> Unproven | None:
         issuer = _issuers.decode(payload).iss
     except _UNREADABLE:
         return None
-    if header.crit is not None or header.b64 is not None:
+    if header.crit != ABSENT or header.b64 != ABSENT:
         return None
     if (None if header.typ is None else header.typ.lower()) not in _TYPES:
         return None
