@@ -42,6 +42,28 @@ def test_whom_a_row_covers(revocation: Revocation, revoked: bool) -> None:
     assert revocations.is_revoked(ann()) is revoked
 
 
+OUTSIDE = [
+    ("a provider's session", row(1, "session", "ext_1", NOW - 1), "ext_1", True),
+    ("another of its sessions", row(1, "session", "ext_2"), "ext_1", False),
+    ("what it had issued by then", row(1, "session", "sub_1", NOW), "sub_1", True),
+    ("what it has issued since", row(1, "session", "sub_1", NOW - 1), "sub_1", False),
+    ("its user, later", row(1, "user", "ann", NOW + 1), "sub_1", True),
+    ("its user, by a clock that is ahead", row(1, "user", "ann", NOW - 30_000), "ext_1", True),
+    ("its user, before", row(1, "user", "ann", NOW - 30_001), "ext_1", False),
+    ("another user", row(1, "user", "bob", NOW + 1), "sub_1", False),
+    ("its app", row(1, "app", "", NOW - 1), "ext_1", True),
+]
+
+
+@pytest.mark.parametrize(
+    ("revocation", "session", "revoked"), [case[1:] for case in OUTSIDE], ids=[case[0] for case in OUTSIDE]
+)
+def test_whom_a_row_covers_of_an_identity_provider(revocation: Revocation, session: str, revoked: bool) -> None:
+    revocations = Revocations()
+    revocations.take([revocation], NOW)
+    assert revocations.is_revoked(ann(session)) is revoked
+
+
 def test_listeners_hear_each_row_once_and_after_it_is_refused() -> None:
     revocations = Revocations()
     heard: list[tuple[int, bool]] = []

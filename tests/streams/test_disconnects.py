@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 import pytest
 
+from oddswire.auth.revocations import Revocation, Revocations
 from oddswire.errors import Unavailable
 from oddswire.store.base import Tx
 from oddswire.streams.countdown import Absent, ArmedRow
@@ -308,6 +309,38 @@ async def test_a_restart_forgets_nobody(world: World) -> None:
         await after.cancel_due()
         due.append((after.canceled, [absent.session_id for absent in world.absent]))
     assert due == [(3, ["s1"]), (3, ["s1"]), (6, ["s1", "s3"]), (6, ["s1", "s3"])]
+
+
+async def test_a_provider_s_session_that_came_back_after_its_sign_out_is_not_gone_for_good(world: World) -> None:
+    """Tokens without a session share one; those after its sign-out are good, also when somebody else is revoked."""
+    theirs = f"ann:sub_1:{LONG}"
+    revocations = Revocations()
+    first = await armed(world, theirs)
+    at = world.clock.now()
+    revocations.take([Revocation(1, "session", APP, "sub_1", at, at + LONG)], at)
+    world.node.disconnects.gone_for_good(revocations.is_revoked)
+    first.connection.closed(4001)
+    assert await pass_time(world, 1) == ["sub_1"]
+    back = await armed(world, theirs)
+    revocations.take([Revocation(2, "user", APP, "bob", at, at + LONG)], at)
+    world.node.disconnects.gone_for_good(revocations.is_revoked)
+    assert await pass_time(world, 60_000) == ["sub_1"]
+    newer = await authenticated(back, theirs)
+    assert newer["cancelOnDisconnect"] == 30
+
+    # killed here, and started again
+    after = Disconnects(world.store, world.clock, world.node.disconnects._cancel)
+    await after.load()
+    after.gone_for_good(revocations.is_revoked)
+    await after.keep()
+    await after.cancel_due()
+    assert [absent.session_id for absent in world.absent] == ["sub_1"]
+    at = world.clock.now()
+    revocations.take([Revocation(3, "session", APP, "sub_1", at, at + LONG)], at)
+    after.gone_for_good(revocations.is_revoked)
+    await after.keep()
+    await after.cancel_due()
+    assert [absent.session_id for absent in world.absent] == ["sub_1", "sub_1"]
 
 
 async def test_it_goes_on_in_the_background_whatever_fails(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
