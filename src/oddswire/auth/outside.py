@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 from oddswire.auth.identity import Identity
 from oddswire.auth.jwks import KeySet
-from oddswire.auth.outside_tokens import Unproven, prove, read, refused
+from oddswire.auth.outside_tokens import Unproven, not_taken, prove, read
 from oddswire.auth.provider_keys import Fetch, ProviderKeys
 from oddswire.auth.providers import Provider
 from oddswire.auth.tokens import ISSUER
@@ -94,7 +94,7 @@ class Outside:
         """
         known = self._known[app_id]
         if unproven.issuer != known.provider.issuer:
-            raise refused("it is of another issuer")
+            raise not_taken("it is of another issuer")
         name = app_id, hashlib.sha256(token.encode()).digest()
         proved = self._proved.get(name)
         if proved is not None and proved.keys is known.keys and self.holds(proved.identity):
@@ -104,7 +104,7 @@ class Outside:
         identity = prove(unproven, key, known.provider, self._clock.now())
         if not self.holds(identity):
             # it was changed while this token waited for its key
-            raise refused("the app's provider is another one now")
+            raise not_taken("the app's provider is another one now")
         if known.keys is not None:
             self._remember(name, _Proved(known.keys, identity))
         return identity

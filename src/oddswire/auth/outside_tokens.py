@@ -93,28 +93,28 @@ def prove(token: Unproven, key: Key, provider: Provider, now: int) -> Identity:
         Refused: `token_invalid`: another's signature, issuer or audience, not valid yet, or not of the wanted shape.
     """
     if not key.verifies(token.signed, token.signature):
-        raise refused("its signature is not good")
+        raise not_taken("its signature is not good")
     try:
         claims = _claims.decode(token.payload)
         user_id = _user_ids.decode(_members.decode(token.payload)[provider.claim])
     except KeyError:
-        raise refused("it lacks the claim that is the user's id") from None
+        raise not_taken("it lacks the claim that is the user's id") from None
     except _UNREADABLE:
-        raise refused("a claim is missing or of the wrong shape") from None
+        raise not_taken("a claim is missing or of the wrong shape") from None
     if claims.iss != provider.issuer:
-        raise refused("it is of another issuer")
+        raise not_taken("it is of another issuer")
     if provider.audience not in ([claims.aud] if isinstance(claims.aud, str) else claims.aud):
-        raise refused("it is for another audience")
+        raise not_taken("it is for another audience")
     issued_at, expires_at = int(claims.iat * 1000), int(claims.exp * 1000)
     if max(issued_at, int(claims.nbf * 1000)) > now + OUTSIDE_LEEWAY:
-        raise refused("it is not valid yet")
+        raise not_taken("it is not valid yet")
     if not 0 < expires_at - issued_at <= LONGEST_TOKEN_LIFE:
-        raise refused("it lives longer than 24 hours, or ends before it begins")
+        raise not_taken("it lives longer than 24 hours, or ends before it begins")
     session_id = _session_id(provider, user_id, claims.sid)
     return Identity(provider.app_id, user_id, session_id, issued_at, expires_at, provider.provider_id)
 
 
-def refused(why: str) -> Refused:
+def not_taken(why: str) -> Refused:
     """Return the refusal of a provider's token; `why` repeats nothing of it."""
     return Refused("token_invalid", f"The identity provider's token is not taken: {why}.")
 

@@ -9,7 +9,7 @@ import structlog
 
 from oddswire.auth import jwks
 from oddswire.auth.jwks import Algorithm, Key, KeySet, SecretKey, UnusableKeys
-from oddswire.auth.outside_tokens import refused
+from oddswire.auth.outside_tokens import not_taken
 from oddswire.auth.providers import Provider
 from oddswire.clock import Clock
 from oddswire.errors import Unavailable
@@ -68,7 +68,7 @@ class ProviderKeys:
             Unavailable: `provider_unavailable`: that could not be found out.
         """
         if algorithm is None or (algorithm == "HS256") != (self.provider.secret is not None):
-            raise refused("its algorithm is not one of the provider's")
+            raise not_taken("its algorithm is not one of the provider's")
         found = self._known(kid, algorithm)
         if found is None and self._is_worth_asking(kid):
             if self._is_due(EARLY_SECONDS):
@@ -79,7 +79,7 @@ class ProviderKeys:
             return found
         if self.keys is None or self._failed:
             raise Unavailable("provider_unavailable", "The keys of the app's identity provider cannot be read now.")
-        raise refused("the provider has no such key")
+        raise not_taken("the provider has no such key")
 
     async def close(self) -> None:
         """Ask for nothing any more."""
