@@ -144,6 +144,7 @@ BAD: dict[str, str] = {
     "a user with a line end": token(NOW, sub="ann\n"),
     "a user with a NUL": token(NOW, sub="a\0nn"),
     "a user with a DEL": token(NOW, sub="ann\x7f"),
+    "a user with half a character": signed(HEADER, msgspec.json.encode(CLAIMS).replace(b'"ann"', b'"\\ud800"')),
     "a user that is a number": token(NOW, sub=7),
     "a user that is a list": token(NOW, sub=["ann"]),
     "a user that is null": signed(HEADER, msgspec.json.encode({**CLAIMS, "sub": None})),

@@ -172,6 +172,8 @@ async def test_a_new_key_while_the_provider_is_down_cannot_be_known(
     clock.at += int(EARLY_SECONDS * 1000)
     assert await outcome(keys, "2") == "provider_unavailable"
     assert await outcome(keys, "1") == "1"
+    with pytest.raises(Refused):
+        await keys.find("1", "RS256")
 
 
 async def test_a_token_does_not_wait_longer_than_it_may(

@@ -75,10 +75,10 @@ class ProviderKeys:
                 self._ask()
             await self._wait()
             found = self._known(kid, algorithm)
+            if found is None and (self.keys is None or self._failed):
+                raise Unavailable("provider_unavailable", "The keys of the app's identity provider cannot be read now.")
         if found is not None:
             return found
-        if self.keys is None or self._failed:
-            raise Unavailable("provider_unavailable", "The keys of the app's identity provider cannot be read now.")
         raise not_taken("the provider has no such key")
 
     async def close(self) -> None:

@@ -41,10 +41,7 @@ REPLIES_BYTES = 64 * 1024
 _logger = structlog.get_logger("oddswire.streams")
 
 VerifyToken = Callable[[str], Awaitable[Identity] | Identity]
-"""Return whom a token proves, or raise `Refused`; `Unavailable` where that cannot be found out now.
-
-Its look at revocations must be the last thing it does.
-"""
+"""Return whom a token proves, or raise `Refused` or `Unavailable`. Its look at revocations must be the last it does."""
 
 
 class Socket(Protocol):
