@@ -4,6 +4,8 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from joserfc.jwk import ECKey, OctKey, OKPKey
 
 from oddswire.auth.jwks import Algorithm, KeySet, SecretKey, UnusableKeys, parse
@@ -98,6 +100,19 @@ UNUSABLE: dict[str, bytes] = {
 def test_what_is_no_set_of_keys(body: bytes) -> None:
     with pytest.raises(UnusableKeys):
         parse(body)
+
+
+MEMBER = st.none() | st.integers() | st.text(max_size=30) | st.lists(st.text(max_size=5), max_size=3)
+MEMBERS = st.sampled_from(["kty", "kid", "use", "alg", "key_ops", "crv", "x", "y", "n", "e", "d", "k"])
+
+
+@given(st.sampled_from(KINDS), st.dictionaries(MEMBERS, MEMBER, min_size=1), st.binary(max_size=50))
+def test_whatever_is_served_is_a_set_or_is_none(kind: str, changes: dict[str, Any], body: bytes) -> None:
+    for served in (body, jwk_set({**public(kind), **changes}), jwk_set(changes), jwk_set(changes, public(kind))):
+        try:
+            assert 1 <= len(parse(served)) <= 2
+        except UnusableKeys:
+            assert served != jwk_set(public(kind))
 
 
 def test_as_many_keys_as_there_may_be() -> None:

@@ -3,10 +3,13 @@
 import base64
 import hashlib
 import hmac
+from contextlib import suppress
 from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from oddswire.auth.identity import Identity
 from oddswire.auth.jwks import KeySet, SecretKey, parse
@@ -188,6 +191,30 @@ def test_good_tokens(text: str) -> None:
     identity = proved(text)
     assert (identity.app_id, identity.user_id, identity.provider_id) == ("shop", "ann", "idp_1")
     assert identity.is_outside
+
+
+@given(st.binary(max_size=200), st.binary(max_size=200), st.text(max_size=20))
+def test_whatever_is_sent_is_read_or_is_no_token(header: bytes, payload: bytes, signature: str) -> None:
+    for text in (signature, f"{header!r}.{payload!r}.{signature}", signed(header, payload), f"{HEAD}.{signature}.x"):
+        found = read(text)
+        assert found is None or found.issuer is not None
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=5,
+)
+MEMBERS = st.sampled_from(["iss", "aud", "sub", "iat", "exp", "nbf", "sid", "alg", "kid", "typ", "crit"])
+
+
+@given(st.dictionaries(MEMBERS, JSON), st.dictionaries(MEMBERS, JSON))
+def test_whatever_its_members_are_it_is_refused_or_proves_ann(header: dict[str, Any], changes: dict[str, Any]) -> None:
+    text = signed({**HEADER, **header}, {**CLAIMS, **changes})
+    with suppress(Refused):
+        identity = proved(text)
+        assert identity.user_id == changes.get("sub", "ann")
+        assert 0 < identity.expires_at - identity.issued_at <= 24 * 3600 * 1000
 
 
 def test_times_are_in_milliseconds() -> None:

@@ -315,3 +315,20 @@ async def test_a_token_that_waited_while_its_provider_was_removed_is_refused(
     opened.set()
     assert await waiting in ("token_invalid", "provider_unavailable")
     await authority.close()
+
+
+async def test_a_key_that_comes_together_with_the_end_of_its_provider_proves_nobody(
+    store: SqliteStore, clock: HandClock, house: House
+) -> None:
+    async def fetch(url: str) -> bytes:
+        authority.outside.take([])
+        return await house.fetch(url)
+
+    authority = Authority(store, clock, fetch=fetch)
+    await authority.start()
+    await store.write(lambda tx: apps.create(tx, "shop", [], "", NOW))
+    await put(store)
+    await authority.refresh()
+    assert await refusal(authority.identify(token(NOW), "shop")) == "token_invalid"
+    assert house.asked == 1
+    await authority.close()
