@@ -122,9 +122,11 @@ async def test_tokens_with_made_up_keys_do_not_reach_the_provider(
 async def test_a_known_key_of_another_algorithm_asks_nobody(keys: ProviderKeys, house: House, clock: HandClock) -> None:
     await tended(keys, 1)
     clock.at += int(EARLY_SECONDS * 1000)
-    for algorithm in ("Ed25519", "RS256", "HS256", None):
+    for kid, algorithm in (("1", "Ed25519"), ("1", "RS256"), ("1", "HS256"), ("2", "HS256"), (None, "HS256")):
         with pytest.raises(Refused):
-            await keys.find("1", algorithm)
+            await keys.find(kid, algorithm)  # type: ignore[arg-type]
+    with pytest.raises(Refused):
+        await keys.find("2", None)
     assert house.asked == 1
 
 
