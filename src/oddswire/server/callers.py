@@ -1,8 +1,8 @@
 """Who is calling: guards that prove an app, its backend or its user before anything of the call is read.
 
 The order of refusals is the contract: no app, an API key in a browser, an app that is not there, an origin that is not
-the app's, then the token or key itself, then too many calls. None of them waits, but all are coroutines: the framework
-takes a plain function to a thread, which costs more than all the rest of a call.
+the app's, then the token or key itself, then too many calls. Only what has to be asked for is waited for, but all are
+coroutines: the framework takes a plain function to a thread, which costs more than all the rest of a call.
 """
 
 from collections.abc import Iterator
