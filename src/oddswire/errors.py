@@ -87,6 +87,7 @@ CODES: dict[str, Code] = {
     "database_unusable": Code(0, "Database cannot be used", "See the reason; check path, rights and space."),
     "config_invalid": Code(0, "Setting not valid", "See `docs/reference/settings.md`."),
     "address_unusable": Code(0, "Address cannot be used", "Give another --host or --port."),
+    "key_waiting": Code(409, "A key waits already", "Let it begin to sign first: `oddswire keys list` says when."),
     "app_exists": Code(409, "App exists already", "Choose another id; `oddswire app list` shows them."),
     "output_unusable": Code(0, "Output cannot be written", "Make room, or send it somewhere else."),
     "usage": Code(0, "Cannot do that", "See the command's --help."),

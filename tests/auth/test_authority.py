@@ -189,7 +189,8 @@ async def test_a_younger_key_of_another_process_is_published_and_waits(
     (old,) = await store.read(keys.load)
     key = OKPKey.generate_key("Ed25519", private=True)
     jwk = msgspec.json.encode(key.as_dict(private=True)).decode()
-    await elsewhere.write(lambda tx: tx.run("signing_keys.insert", key.thumbprint(), jwk, NOW + 1))
+    values = key.thumbprint(), jwk, "Ed25519", NOW, NOW + 1_000
+    await elsewhere.write(lambda tx: tx.run("signing_keys.insert", *values))
     await watched(demo, lambda: len(demo.jwks()["keys"]) == 2)
     token = (await demo.sign_in("demo", "ann")).access_token
     assert demo.verify_token(token, "demo").user_id == "ann"

@@ -1,7 +1,7 @@
 """The issuing authority: what the rest of the server asks about who is asking."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 import structlog
@@ -48,6 +48,8 @@ class Authority:
         self.revocations = Revocations()
         self.outside = Outside(fetch or JwksFetch(), clock)
         self._verifier = tokens.TokenVerifier(self._keys, self.revocations)
+        self._listeners: list[Callable[[], None]] = []
+        self.outside.on_changed(self._tell_changed)
 
     async def start(self) -> None:
         """Make a signing key where there is none, and read everything.
@@ -86,6 +88,7 @@ class Authority:
             if tuple(rows) != self._keys.rows:
                 self._keys = KeyRing(rows)
                 self._verifier.use(self._keys)
+                self._tell_changed()
             self.revocations.take(revoked, self._clock.now())
             self.outside.take(named)
 
@@ -105,7 +108,21 @@ class Authority:
         if any(isinstance(bell, Revoked) and bell.number > self.revocations.number for bell in bells):
             self._news.set()
 
+    def on_changed(self, listener: Callable[[], None]) -> None:
+        """Call `listener` once tokens that were taken may not be any more for what proves them: see `holds`."""
+        self._listeners.append(listener)
+
+    def _tell_changed(self) -> None:
+        for listener in self._listeners:
+            listener()
+
     # ---- is it who it says it is
+
+    def holds(self, identity: Identity) -> bool:
+        """Tell whether what proved an identity still counts: our key, or the app's identity provider."""
+        if identity.key_id:
+            return self._keys.takes(identity.key_id, self._clock.now())
+        return self.outside.holds(identity)
 
     def verify_token(self, token: str, app_id: str) -> Identity:
         """Return who an access token speaks for.
@@ -230,6 +247,7 @@ class Authority:
         now = self._clock.now()
         self.revocations.forget(now)
         await self._store.write(lambda tx: revocations.sweep(tx, now))
+        await self._store.write(lambda tx: keys.sweep(tx, now))
         while await self._store.write(lambda tx: sessions.sweep(tx, now, _SWEEP_ROWS)) == _SWEEP_ROWS:
             pass
 

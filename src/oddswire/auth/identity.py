@@ -13,7 +13,8 @@ PROVIDER_USER: Final = "sub_"
 class Identity:
     """A user of an app in one of the user's sessions; times in Unix epoch milliseconds.
 
-    `provider_id` is the setting of the app's identity provider that the token was taken by; '' for our own.
+    `provider_id` is the setting of the app's identity provider that the token was taken by; '' for our own, of which
+    `key_id` tells the key.
     """
 
     app_id: str
@@ -22,6 +23,7 @@ class Identity:
     issued_at: int
     expires_at: int
     provider_id: str = ""
+    key_id: str = ""
 
     @property
     def is_outside(self) -> bool:

@@ -5,7 +5,8 @@ import re
 import secrets
 from base64 import urlsafe_b64decode
 from collections import OrderedDict
-from typing import Annotated, Literal
+from sys import intern
+from typing import Annotated, Literal, NamedTuple
 
 import msgspec
 from joserfc import jws, jwt
@@ -22,6 +23,8 @@ TYPE = "at+jwt"
 MAX_TOKEN_BYTES = 4096
 _COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 _CACHED = 20_000
+LEEWAY = 30_000
+"""How far (ms) the clock of the node that signed a token may be ahead of ours."""
 
 _Name = Annotated[str, Meta(min_length=1, max_length=128)]
 _Seconds = Annotated[int, Meta(ge=0, lt=1 << 40)]
@@ -41,6 +44,14 @@ class _Claims(Struct, frozen=True):
     jti: _Name
     iat: _Seconds
     exp: _Seconds
+    nbf: _Seconds = 0
+
+
+class _Verified(NamedTuple):
+    """A token whose signature is good, and from when on it counts (ms)."""
+
+    identity: Identity
+    begins_at: int
 
 
 _headers = msgspec.json.Decoder(_Header)
@@ -49,7 +60,8 @@ _claims = msgspec.json.Decoder(_Claims)
 
 def issue(keys: KeyRing, app_id: str, user_id: str, session_id: str, issued_at: int, life: int) -> str:
     """Return an access token; `issued_at` and `life` in seconds."""
-    kid, key = keys.signing()
+    # the end of that second: a key may have been made in it
+    kid, key = keys.signing(issued_at * 1000 + 999)
     claims: dict[str, str | int] = {
         "iss": ISSUER,
         "aud": app_id,
@@ -63,12 +75,12 @@ def issue(keys: KeyRing, app_id: str, user_id: str, session_id: str, issued_at: 
 
 
 class TokenVerifier:
-    """Verifies tokens; a signature that was good is remembered, expiry and revocation are asked every time."""
+    """Verifies tokens; a signature that was good is remembered, all else is asked every time."""
 
     def __init__(self, keys: KeyRing, revocations: Revocations) -> None:
         self._keys = keys
         self._revocations = revocations
-        self._verified: OrderedDict[bytes, Identity] = OrderedDict()
+        self._verified: OrderedDict[bytes, _Verified] = OrderedDict()
 
     def use(self, keys: KeyRing) -> None:
         """Take other keys, and forget what the former ones proved."""
@@ -84,13 +96,14 @@ class TokenVerifier:
         if len(token) > MAX_TOKEN_BYTES or not _COMPACT.fullmatch(token):
             raise _invalid()
         digest = hashlib.sha256(token.encode()).digest()
-        identity = self._verified.get(digest)
-        if identity is None:
-            identity = self._check_signature(token, now)
-            self._remember(digest, identity)
+        verified = self._verified.get(digest)
+        if verified is None:
+            verified = self._check_signature(token, now)
+            self._remember(digest, verified)
         else:
             self._verified.move_to_end(digest)
-        if identity.app_id != app_id:
+        identity = verified.identity
+        if identity.app_id != app_id or not self._keys.takes(identity.key_id, now) or verified.begins_at > now:
             raise _invalid()
         if now >= identity.expires_at:
             raise Refused("token_expired", "The access token has expired.")
@@ -98,7 +111,7 @@ class TokenVerifier:
             raise Refused("session_revoked", "The session of this token was signed out or revoked.")
         return identity
 
-    def _check_signature(self, token: str, now: int) -> Identity:
+    def _check_signature(self, token: str, now: int) -> _Verified:
         try:
             # Read strictly before the library sees it: no `crit`, no `b64`, no key of the sender's choice.
             header = _headers.decode(_decode_part(token.partition(".")[0]))
@@ -111,10 +124,14 @@ class TokenVerifier:
             raise _invalid() from None
         if not 0 < (claims.exp - claims.iat) * 1000 <= LONGEST_TOKEN_LIFE:
             raise _invalid()
-        return Identity(claims.aud, claims.sub, claims.sid, claims.iat * 1000, claims.exp * 1000)
+        # every connection keeps one: the key's own name is shared
+        identity = Identity(
+            claims.aud, claims.sub, claims.sid, claims.iat * 1000, claims.exp * 1000, key_id=intern(header.kid)
+        )
+        return _Verified(identity, max(claims.iat, claims.nbf) * 1000 - LEEWAY)
 
-    def _remember(self, digest: bytes, identity: Identity) -> None:
-        self._verified[digest] = identity
+    def _remember(self, digest: bytes, verified: _Verified) -> None:
+        self._verified[digest] = verified
         if len(self._verified) > _CACHED:
             self._verified.popitem(last=False)
 

@@ -18,6 +18,7 @@ from oddswire.cli import (
     check,
     demo,
     events,
+    keys,
     markets,
     orders,
     paper,
@@ -51,6 +52,7 @@ root.command("backup", rich_help_panel="Run it")(backups.backup)
 root.command("restore", rich_help_panel="Run it")(backups.restore)
 apps.commands.add_typer(providers.commands, name="provider")
 root.add_typer(apps.commands, name="app", rich_help_panel="Run it")
+root.add_typer(keys.commands, name="keys", rich_help_panel="Run it")
 root.add_typer(users.commands, name="user", rich_help_panel="Run it")
 root.add_typer(sessions.commands, name="session", rich_help_panel="Run it")
 root.add_typer(paper.commands, name="paper", rich_help_panel="Run it")

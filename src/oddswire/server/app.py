@@ -137,7 +137,7 @@ class Gateway:
         await self.disconnects.load()
         self.metrics.watch(provider_readings(self.authority.outside))
         self.authority.revocations.on_revoked(self._close_revoked)
-        self.authority.outside.on_changed(lambda: self.roster.close_unproven(self.authority.outside.holds))
+        self.authority.on_changed(lambda: self.roster.close_unproven(self.authority.holds))
         await self.authority.start()
         self.hub.start()
         self.wakes.start()

@@ -19,7 +19,8 @@ _ENDLESS: Final = "/trading/events/stream"
 LINGER_SECONDS: Final = 1.0
 LINGER_BYTES: Final = 1024 * 1024
 """How long, and how much, of a refused body is read and thrown away, so that its sender gets to see the answer."""
-_ALWAYS: Final = {"x-content-type-options": "nosniff", "cache-control": "no-store"}
+_ALWAYS: Final = {"x-content-type-options": "nosniff"}
+_NOT_KEPT: Final = {"cache-control": "no-store"}
 _BELOW_DESCRIPTION: Final = f"{openapi.PATH}/"
 UNMATCHED: Final = "unmatched"
 _access = structlog.get_logger("oddswire.access")
@@ -111,7 +112,10 @@ class _Passage:
         """Pass an answer on, with the headers that go with every one."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            message["headers"] = [*message["headers"], *_encoded(_ALWAYS), *_encoded(self._cors_headers())]
+            headers = [*message["headers"], *_encoded(_ALWAYS), *_encoded(self._cors_headers())]
+            if not any(name == b"cache-control" for name, _ in headers):
+                headers += _encoded(_NOT_KEPT)
+            message["headers"] = headers
             await self._send(message)
         elif self.status == 413 and not message.get("more_body"):
             body: Any = {**message, "more_body": True}
@@ -144,7 +148,11 @@ class _Passage:
 
     async def _respond(self, status: int, headers: dict[str, str], body: bytes) -> None:
         self.status = status
-        start: Any = {"type": "http.response.start", "status": status, "headers": _encoded({**_ALWAYS, **headers})}
+        start: Any = {
+            "type": "http.response.start",
+            "status": status,
+            "headers": _encoded({**_ALWAYS, **_NOT_KEPT, **headers}),
+        }
         await self._send(start)
         await self._send({"type": "http.response.body", "body": body, "more_body": False})
 

@@ -3,8 +3,10 @@
 from typing import Any
 
 from litestar import Router, get, post
+from litestar.datastructures import CacheControlHeader
 from litestar.params import JSONBody
 
+from oddswire.auth.keys import KEPT_SECONDS
 from oddswire.server.callers import backend, counting_failures, may_sign_in, of_app, signed_in
 from oddswire.server.calls import Call
 from oddswire.server.openapi import API_KEY, APP, NO_SECURITY, USER, errors
@@ -53,9 +55,16 @@ async def sign_out(request: Call) -> None:
     await request.parts.authority.sign_out(request.user)
 
 
-@get("/jwks.json", sync_to_thread=False, security=NO_SECURITY, summary="Public keys", opt=errors())
+@get(
+    "/jwks.json",
+    sync_to_thread=False,
+    security=NO_SECURITY,
+    summary="Public keys",
+    opt=errors(),
+    cache_control=CacheControlHeader(max_age=KEPT_SECONDS, public=True),
+)
 def jwks(request: Call) -> dict[str, Any]:
-    """The keys that access tokens are signed with, as a JWK Set."""
+    """The keys that access tokens are signed with, as a JWK Set; a new one is in it an hour before it signs."""
     return request.parts.authority.jwks()
 
 
