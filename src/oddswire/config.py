@@ -55,8 +55,28 @@ class Settings(Struct, frozen=True, kw_only=True):
         int, _meta("Sign-ins and refreshes from one address (IPv6: one /64)", "a second", 1, 100_000)
     ] = 10
     failed_sign_ins_per_minute: Annotated[
-        int, _meta("Failed ones of these from one address", "a minute", 1, 100_000)
+        int,
+        _meta("Failed ones of these from one address; and, counted apart, bad access tokens", "a minute", 1, 100_000),
     ] = 20
+    calls_per_second_per_app: Annotated[
+        int, _meta("Calls of an app's users and backend together; 0 is no limit", "a second", 0, 1_000_000)
+    ] = 2000
+    calls_per_second_per_address: Annotated[
+        int,
+        _meta(
+            "Calls and connects from one address (IPv6: one /64), whoever makes them; 0 is no limit",
+            "a second",
+            0,
+            1_000_000,
+        ),
+    ] = 1000
+    trusted_proxies: Annotated[
+        str,
+        _meta(
+            "Proxies whose `X-Forwarded-For` says where a call comes from: addresses and networks with commas between",
+            "addresses",
+        ),
+    ] = ""
 
     paper_fee: Annotated[
         str,

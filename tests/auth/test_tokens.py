@@ -115,7 +115,7 @@ BAD_TOKENS = {
     "alg lower case": with_header(alg="ed25519"),
     "alg HS256, public key as secret": hs256_with_the_public_key(),
     "no alg": without_header("alg"),
-    "kid foreign": issue(STRANGER, "demo", "ann", "ses_1", IAT, 3600),
+    "kid foreign": issue(STRANGER, "demo", "ann", "ses_1", IAT, 3600).token,
     "kid ours, key foreign": jwt.encode(HEADER, dict(CLAIMS), STRANGER.signing(NOW)[1], algorithms=["Ed25519"]),
     "kid a number": with_header(kid=1),
     "kid empty": with_header(kid=""),
@@ -166,7 +166,7 @@ def refusal(call: Callable[[], object]) -> str:
 
 
 def test_what_is_issued_verifies_and_has_the_header_of_an_access_token(verifier: TokenVerifier) -> None:
-    token = issue(RING, "demo", "ann", "ses_1", IAT, 3600)
+    token = issue(RING, "demo", "ann", "ses_1", IAT, 3600).token
     identity = verifier.verify(token, "demo", NOW)
     assert (identity.app_id, identity.user_id, identity.session_id) == ("demo", "ann", "ses_1")
     assert (identity.issued_at, identity.expires_at) == (IAT * 1000, (IAT + 3600) * 1000)

@@ -151,6 +151,10 @@ class Authority:
             raise Refused("session_revoked", "The session of this token was signed out or revoked.")
         return identity
 
+    def knows_token(self, token: str) -> bool:
+        """Tell at no cost whether a token was found good before, whether it still is or not; false is: not known yet."""
+        return self._verifier.knows(token) or self.outside.knows(token)
+
     async def verify_api_key(self, app_id: str | None, key: str) -> App:
         """Return the app of an API key; `app_id` is the one the caller claims, if any.
 
@@ -254,7 +258,8 @@ class Authority:
     def _issue(self, session: Session, refresh_token: str) -> SignedIn:
         app_id, user_id = session.app_id, session.user_id
         issued_at = self._clock.now() // 1000
-        token = tokens.issue(self._keys, app_id, user_id, session.session_id, issued_at, self._life)
+        issued = tokens.issue(self._keys, app_id, user_id, session.session_id, issued_at, self._life)
+        self._verifier.learn(issued)
         return SignedIn(
-            access_token=token, refresh_token=refresh_token, expires_in=self._life, user=SignedInUser(id=user_id)
+            access_token=issued.token, refresh_token=refresh_token, expires_in=self._life, user=SignedInUser(id=user_id)
         )

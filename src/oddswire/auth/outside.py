@@ -11,7 +11,7 @@ from oddswire.auth.jwks import KeySet
 from oddswire.auth.outside_tokens import Unproven, not_taken, prove, read
 from oddswire.auth.provider_keys import Fetch, ProviderKeys
 from oddswire.auth.providers import Provider
-from oddswire.auth.tokens import ISSUER
+from oddswire.auth.tokens import ISSUER, MAX_TOKEN_BYTES
 from oddswire.clock import Clock
 
 _CACHED: Final = 20_000
@@ -23,6 +23,10 @@ class _Proved(NamedTuple):
     keys: KeySet
     identity: Identity
 
+    def counts(self, app_id: str, keys: KeySet | None) -> bool:
+        """Tell whether it speaks for that app, by those keys."""
+        return self.identity.app_id == app_id and self.keys is keys
+
 
 class Outside:
     """The providers of all apps. `take` what the store holds, `tend` once a second, `close` at the end."""
@@ -31,7 +35,7 @@ class Outside:
         self._fetch = fetch
         self._clock = clock
         self._known: dict[str, ProviderKeys] = {}
-        self._proved: OrderedDict[tuple[str, bytes], _Proved] = OrderedDict()
+        self._proved: OrderedDict[bytes, _Proved] = OrderedDict()
         self._listeners: list[Callable[[], None]] = []
         self._closing: set[asyncio.Task[None]] = set()
 
@@ -95,9 +99,9 @@ class Outside:
         known = self._known[app_id]
         if unproven.issuer != known.provider.issuer:
             raise not_taken("it is of another issuer")
-        name = app_id, hashlib.sha256(token.encode()).digest()
+        name = _digest(token)
         proved = self._proved.get(name)
-        if proved is not None and proved.keys is known.keys and self.holds(proved.identity):
+        if proved is not None and proved.counts(app_id, known.keys) and self.holds(proved.identity):
             self._proved.move_to_end(name)
             return proved.identity
         key = await known.find(unproven.kid, unproven.algorithm)
@@ -116,7 +120,11 @@ class Outside:
         known = self._known.get(identity.app_id)
         return known is not None and known.provider.provider_id == identity.provider_id
 
-    def _remember(self, name: tuple[str, bytes], proved: _Proved) -> None:
+    def knows(self, token: str) -> bool:
+        """Tell, without reading it, whether a token was found good before."""
+        return len(token) <= MAX_TOKEN_BYTES and token.isascii() and _digest(token) in self._proved
+
+    def _remember(self, name: bytes, proved: _Proved) -> None:
         self._proved[name] = proved
         if len(self._proved) > _CACHED:
             self._proved.popitem(last=False)
@@ -130,3 +138,7 @@ class Outside:
     def failures(self) -> dict[str, int]:
         """Return how often keys could not be read since each setting was taken in, by app."""
         return {app_id: known.failures for app_id, known in self._known.items() if known.provider.jwks_url}
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode()).digest()

@@ -58,8 +58,15 @@ _headers = msgspec.json.Decoder(_Header)
 _claims = msgspec.json.Decoder(_Claims)
 
 
-def issue(keys: KeyRing, app_id: str, user_id: str, session_id: str, issued_at: int, life: int) -> str:
-    """Return an access token; `issued_at` and `life` in seconds."""
+class Issued(NamedTuple):
+    """A token that was just made, and whom it proves."""
+
+    token: str
+    identity: Identity
+
+
+def issue(keys: KeyRing, app_id: str, user_id: str, session_id: str, issued_at: int, life: int) -> Issued:
+    """Make an access token; `issued_at` and `life` in seconds."""
     # the end of that second: a key may have been made in it
     kid, key = keys.signing(issued_at * 1000 + 999)
     claims: dict[str, str | int] = {
@@ -71,7 +78,9 @@ def issue(keys: KeyRing, app_id: str, user_id: str, session_id: str, issued_at: 
         "iat": issued_at,
         "exp": issued_at + life,
     }
-    return jwt.encode({"alg": ALGORITHM, "kid": kid, "typ": TYPE}, claims, key, algorithms=[ALGORITHM])
+    token = jwt.encode({"alg": ALGORITHM, "kid": kid, "typ": TYPE}, claims, key, algorithms=[ALGORITHM])
+    expires_at = (issued_at + life) * 1000
+    return Issued(token, Identity(app_id, user_id, session_id, issued_at * 1000, expires_at, key_id=kid))
 
 
 class TokenVerifier:
@@ -87,6 +96,14 @@ class TokenVerifier:
         self._keys = keys
         self._verified.clear()
 
+    def knows(self, token: str) -> bool:
+        """Tell, without reading it, whether a token is ours: its signature was found good before, or we made it."""
+        return len(token) <= MAX_TOKEN_BYTES and token.isascii() and _digest(token) in self._verified
+
+    def learn(self, issued: Issued) -> None:
+        """Take in a token that was just made, so that it need not be looked at when it comes."""
+        self._remember(_digest(issued.token), _Verified(issued.identity, issued.identity.issued_at - LEEWAY))
+
     def verify(self, token: str, app_id: str, now: int) -> Identity:
         """Return who the token speaks for, at `now` (ms), to the app `app_id`.
 
@@ -95,7 +112,7 @@ class TokenVerifier:
         """
         if len(token) > MAX_TOKEN_BYTES or not _COMPACT.fullmatch(token):
             raise _invalid()
-        digest = hashlib.sha256(token.encode()).digest()
+        digest = _digest(token)
         verified = self._verified.get(digest)
         if verified is None:
             verified = self._check_signature(token, now)
@@ -134,6 +151,10 @@ class TokenVerifier:
         self._verified[digest] = verified
         if len(self._verified) > _CACHED:
             self._verified.popitem(last=False)
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode()).digest()
 
 
 def _decode_part(part: str) -> bytes:

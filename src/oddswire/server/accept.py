@@ -23,10 +23,10 @@ _access = structlog.get_logger("oddswire.access")
 class Acceptor:
     """Answers every upgrade.
 
-    `node_of` is what the connections of an app share, `draining` says that the node takes nobody new.
+    `node_of` is what the connections of an app from an address share, `draining` says that the node takes nobody new.
     """
 
-    def __init__(self, node_of: Callable[[str], Node], apps: AppDirectory, draining: Callable[[], bool]) -> None:
+    def __init__(self, node_of: Callable[[str, str], Node], apps: AppDirectory, draining: Callable[[], bool]) -> None:
         self._node_of = node_of
         self._apps = apps
         self._draining = draining
@@ -61,7 +61,7 @@ class Acceptor:
         if origin is not None and not origin_allowed(app.origins, origin):
             return _refused("origin_not_allowed", NO_ORIGIN, ORIGIN_NOT_ALLOWED, origin)
         return Connection(
-            self._node_of(app.app_id),
+            self._node_of(app.app_id, upgrade.client),
             app_id=app.app_id,
             address=upgrade.client,
             token=_token(upgrade),

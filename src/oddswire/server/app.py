@@ -26,12 +26,15 @@ from oddswire.orders.dispatch import Dispatch
 from oddswire.orders.pulse import Pulse
 from oddswire.orders.reconcile import Reconciler
 from oddswire.server.accept import Acceptor
+from oddswire.server.addresses import Proxies, parse_networks
 from oddswire.server.admin import Admin, Details, admin_server
-from oddswire.server.calls import Limits, RestParts
+from oddswire.server.calls import RestParts
 from oddswire.server.cors import Cors
 from oddswire.server.front import Front
+from oddswire.server.gate import Gate
+from oddswire.server.gated_http import gated_http
 from oddswire.server.http_protocol import GatewayServer, server_for
-from oddswire.server.limits import Allowance
+from oddswire.server.limits import Allowance, Limits
 from oddswire.server.metrics import Metrics
 from oddswire.server.newcomers import Newcomers
 from oddswire.server.picows_protocol import websocket_protocol
@@ -99,13 +102,17 @@ class Gateway:
         self.wakes = Wakes(clock)
         self._clock = clock
         self._chance = chance
+        self.limits = _limits(settings)
+        cors = Cors(self.authority.apps)
+        proxies = Proxies(parse_networks(settings.trusted_proxies))
+        self.gate = Gate(self.limits, proxies, self.authority, self.newcomers.identify, clock, cors.of_call)
         self.acceptor = Acceptor(self._node, self.authority.apps, lambda: self.phase == "draining")
-        self.front = Front(rest_app(self._rest_parts()), Cors(self.authority.apps), self.metrics)
+        self.front = Front(rest_app(self._rest_parts()), cors, self.metrics)
         self.census = Census(store, clock, self.pulses)
         self.admin = Admin(self.metrics, self.census.take, self._details, self.roster, self.authority)
 
-    def _node(self, app_id: str) -> Node:
-        verify = partial(self.newcomers.identify, app_id=app_id)
+    def _node(self, app_id: str, address: str) -> Node:
+        verify = partial(self.gate.verify, app_id=app_id, address=address)
         return Node(self.hub, self.roster, self.wakes, self._clock, self.disconnects, verify, self._chance)
 
     def _rest_parts(self) -> RestParts:
@@ -113,10 +120,10 @@ class Gateway:
             store=self.store,
             clock=self._clock,
             authority=self.authority,
-            identify=self.newcomers.identify,
             desk=self.desk,
             venues=self.venues,
-            limits=_limits(self.settings),
+            limits=self.limits,
+            gate=self.gate,
             metrics=self.metrics,
             pulses=self.pulses,
             hub=self.hub,
@@ -132,7 +139,11 @@ class Gateway:
         """
         self.store.on_bells(self.metrics.committed)
         self.store.on_foreign_write(self.paper.poll)
-        self.metrics.watch(readings(self.store, self.roster, self.hub, self.pulses, self.census, self.disconnects))
+        self.metrics.watch(
+            readings(
+                *(self.store, self.roster, self.hub, self.pulses, self.census, self.disconnects), self.gate.stopped
+            )
+        )
         # before revocations are read: those of the time we were down speak of these sessions too
         await self.disconnects.load()
         self.metrics.watch(provider_readings(self.authority.outside))
@@ -257,7 +268,12 @@ async def serve(
         await gateway.start()
         protocol = websocket_protocol(gateway.acceptor.accept)
         api = server_for(
-            gateway.front, protocol, shutdown_timeout=REQUESTS_END_SECONDS, lifespan="off", proxy_headers=False
+            gateway.front,
+            protocol,
+            shutdown_timeout=REQUESTS_END_SECONDS,
+            http=gated_http(gateway.gate),
+            lifespan="off",
+            proxy_headers=False,
         )
         servers = [(api, listener)]
         if admin_listener is not None:
@@ -310,12 +326,20 @@ def _caps(settings: Settings) -> Caps:
 
 
 def _limits(settings: Settings) -> Limits:
+    failures = settings.failed_sign_ins_per_minute
     return Limits(
-        orders=Allowance(settings.orders_per_second, settings.orders_per_second),
-        reads=Allowance(settings.reads_per_second, settings.reads_per_second),
-        sign_ins=Allowance(settings.sign_ins_per_second, settings.sign_ins_per_second),
-        failed_sign_ins=Allowance(settings.failed_sign_ins_per_minute / 60, settings.failed_sign_ins_per_minute),
+        orders=_a_second(settings.orders_per_second),
+        reads=_a_second(settings.reads_per_second),
+        sign_ins=_a_second(settings.sign_ins_per_second),
+        failed_sign_ins=Allowance(failures / 60, failures),
+        failed_tokens=Allowance(failures / 60, failures),
+        app=_a_second(settings.calls_per_second_per_app) if settings.calls_per_second_per_app else None,
+        address=_a_second(settings.calls_per_second_per_address) if settings.calls_per_second_per_address else None,
     )
+
+
+def _a_second(most: int) -> Allowance:
+    return Allowance(most, most)
 
 
 def _ensure_demo(tx: Tx, now: int) -> None:

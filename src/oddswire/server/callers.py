@@ -5,9 +5,9 @@ the app's, then the token or key itself, then too many calls. Only what has to b
 coroutines: the framework takes a plain function to a thread, which costs more than all the rest of a call.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, cast
+from typing import Any, Final, NamedTuple, cast
 
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
@@ -16,11 +16,13 @@ from oddswire.auth.apps import App
 from oddswire.auth.origins import origin_allowed
 from oddswire.errors import InvalidInput, Limited, Refused
 from oddswire.server.calls import Call
-from oddswire.server.limits import Allowance
+from oddswire.server.limits import Allowance, Standing
 from oddswire.streams.roster import network_of
 
 APP_ID = "x-app-id"
 API_KEY = "x-app-api-key"
+STANDING: Final = "standing"
+"""Where in a request's state its `Standing` is, for the headers of the answer."""
 _Connection = ASGIConnection[Any, Any, Any, Any]
 
 
@@ -41,10 +43,11 @@ async def signed_in(connection: _Connection, handler: BaseRouteHandler) -> None:
     Raises:
         InvalidInput, Refused: as `of_app`; `token_missing`, `token_invalid`, `token_expired`, `session_revoked`.
         Unavailable: `provider_unavailable`, or `store_unavailable` where its provider's user is new here.
+        Limited: too many bad tokens from this address.
     """
     await of_app(connection, handler)
     call = cast("Call", connection)
-    call.scope["user"] = await call.parts.identify(_token(call), call.auth.app_id)
+    call.scope["user"] = await call.parts.gate.verify(_token(call), call.auth.app_id, call.address)
 
 
 async def backend(connection: _Connection, handler: BaseRouteHandler) -> None:
@@ -52,13 +55,15 @@ async def backend(connection: _Connection, handler: BaseRouteHandler) -> None:
 
     Raises:
         InvalidInput, Refused: as `of_app`; `api_key_invalid`.
-        Limited: too many sign-ins from this address.
+        Limited: too many sign-ins from this address, or calls of this app.
     """
     await of_app(connection, handler)
     await may_sign_in(connection, handler)
     call = cast("Call", connection)
     with counting_failures(call):
         await call.parts.authority.verify_api_key(call.auth.app_id, call.headers.get(API_KEY, ""))
+    # who only names the app must not use up what it may call
+    _spend(call, _of_app(call))
 
 
 async def may_sign_in(connection: _Connection, _: BaseRouteHandler) -> None:
@@ -68,9 +73,12 @@ async def may_sign_in(connection: _Connection, _: BaseRouteHandler) -> None:
         Limited: `rate_limited`.
     """
     call = cast("Call", connection)
-    limits, now, key = call.parts.limits, call.parts.clock.monotonic(), network_of(call.address)
-    _refuse_after(limits.sign_ins.take(key, now), "sign-ins from this address")
-    _refuse_after(limits.failed_sign_ins.wait(key, now), "failed sign-ins from this address")
+    limits, network = call.parts.limits, network_of(call.address)
+    _spend(
+        call,
+        [_Purse(limits.sign_ins, network, "sign-ins from this address")],
+        unless=[_Purse(limits.failed_sign_ins, network, "failed sign-ins from this address")],
+    )
 
 
 async def spends_order(connection: _Connection, _: BaseRouteHandler) -> None:
@@ -99,9 +107,49 @@ def counting_failures(call: Call) -> Iterator[None]:
     try:
         yield
     except Refused:
-        parts = call.parts
-        parts.limits.failed_sign_ins.take(network_of(call.address), parts.clock.monotonic())
+        failed, network, now = call.parts.limits.failed_sign_ins, network_of(call.address), call.parts.clock.monotonic()
+        failed.take(network, now)
+        _show(call, failed.standing(network, now))
         raise
+
+
+class _Purse(NamedTuple):
+    allowance: Allowance
+    key: str
+    what: str
+
+
+def _of_app(call: Call) -> list[_Purse]:
+    ceiling = call.parts.limits.app
+    return [] if ceiling is None else [_Purse(ceiling, call.auth.app_id, "calls of this app")]
+
+
+def _take(allowance: Allowance, call: Call, what: str) -> None:
+    user = call.scope.get("user")
+    if user is None:
+        _spend(call, [_Purse(allowance, network_of(call.address), f"{what} from this address")])
+    else:
+        _spend(call, [_Purse(allowance, f"{user.app_id} {user.user_id}", what), *_of_app(call)])
+
+
+def _spend(call: Call, purses: Sequence[_Purse], unless: Sequence[_Purse] = ()) -> None:
+    """Take one from each, or nothing from any where one is empty or one of `unless` is."""
+    now = call.parts.clock.monotonic()
+    for allowance, key, what in (*purses, *unless):
+        if wait := allowance.wait(key, now):
+            call.scope["state"].pop(STANDING, None)
+            _show(call, allowance.standing(key, now))
+            raise Limited("rate_limited", f"Too many {what}.", retry_after=wait)
+    for allowance, key, _ in purses:
+        allowance.take(key, now)
+    for allowance, key, _ in (*purses, *unless):
+        _show(call, allowance.standing(key, now))
+
+
+def _show(call: Call, standing: Standing) -> None:
+    """Have the answer say how the caller stands: with what is used up first."""
+    state = call.scope["state"]
+    state[STANDING] = min(state.get(STANDING, standing), standing, key=lambda found: found.remaining)
 
 
 def _app(call: Call) -> App:
@@ -121,14 +169,3 @@ def _token(call: Call) -> str:
     if scheme.lower() != "bearer" or not token.strip():
         raise Refused("token_missing", "The header `Authorization` holds no bearer token.")
     return token.strip()
-
-
-def _take(allowance: Allowance, call: Call, what: str) -> None:
-    user = call.scope.get("user")
-    key = network_of(call.address) if user is None else f"{user.app_id} {user.user_id}"
-    _refuse_after(allowance.take(key, call.parts.clock.monotonic()), what)
-
-
-def _refuse_after(seconds: float, what: str) -> None:
-    if seconds:
-        raise Limited("rate_limited", f"Too many {what}.", retry_after=seconds)

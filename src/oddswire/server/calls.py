@@ -1,7 +1,7 @@
 """One HTTP call: what it may reach, and its body read strictly."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
@@ -22,7 +22,8 @@ from oddswire.errors import InvalidInput
 from oddswire.orders.desk import Desk
 from oddswire.orders.pulse import Pulse
 from oddswire.server.body_faults import unreadable
-from oddswire.server.limits import Allowance
+from oddswire.server.gate import Gate
+from oddswire.server.limits import Limits
 from oddswire.server.metrics import Metrics
 from oddswire.store.base import Store
 from oddswire.streams.hub import Hub
@@ -36,29 +37,16 @@ BODY_SECONDS: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """How much of what is let through: by user, by address, and of failed sign-ins by address."""
-
-    orders: Allowance
-    reads: Allowance
-    sign_ins: Allowance
-    failed_sign_ins: Allowance
-
-
-@dataclass(frozen=True, slots=True)
 class RestParts:
-    """What the calls are answered from. `ready` is false before and after serving.
-
-    `identify` returns who a token speaks for in an app, ours or its identity provider's.
-    """
+    """What the calls are answered from. `ready` is false before and after serving."""
 
     store: Store
     clock: Clock
     authority: Authority
-    identify: Callable[[str, str], Awaitable[Identity]]
     desk: Desk
     venues: Mapping[str, Venue]
     limits: Limits
+    gate: Gate
     metrics: Metrics
     pulses: Mapping[str, Pulse]
     hub: Hub
@@ -77,7 +65,7 @@ class Call(Request[Identity, App, State]):
 
     @property
     def address(self) -> str:
-        """The peer's IP address (a proxy's, if there is one in front)."""
+        """The client's IP address: the peer's, or what a trusted proxy says."""
         return self.client.host if self.client else ""
 
     async def body(self) -> bytes:

@@ -19,7 +19,9 @@ _ALLOWED: Final = {
     "access-control-allow-headers": "authorization, content-type, last-event-id, x-app-id",
     "access-control-max-age": str(PREFLIGHT_SECONDS),
 }
-_EXPOSED: Final = "idempotent-replay, retry-after, www-authenticate"
+_EXPOSED: Final = (
+    "idempotent-replay, ratelimit-limit, ratelimit-remaining, ratelimit-reset, retry-after, www-authenticate"
+)
 
 
 class Cors:
@@ -50,6 +52,10 @@ class Cors:
         if origin is None or API_KEY in headers or not self._may_read(origin, headers.get(APP_ID)):
             return {"vary": "origin"}
         return {"access-control-allow-origin": origin, "vary": "origin", "access-control-expose-headers": _EXPOSED}
+
+    def of_call(self, path: str, headers: Mapping[str, str]) -> dict[str, str]:
+        """Return `answer` where pages may use the path, else nothing."""
+        return self.answer(headers) if self.covers(path) else {}
 
     def _may_read(self, origin: str, app_id: str | None) -> bool:
         for app in self._apps.active():

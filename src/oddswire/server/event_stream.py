@@ -70,8 +70,9 @@ class EventStream:
         """
         who = self._who
         if not self._roster.seat(self, who.user_id):
+            why = self._roster.why_full(self, who.user_id)
             self.leave(TOO_MANY_CONNECTIONS)
-            raise Limited("too_many_connections", "There are too many connections already.", retry_after=1)
+            raise Limited("too_many_connections", why, retry_after=1)
         try:
             self._feed, kept = await self._hub.join(who.app_id, who.user_id, who.expires_at, self, self)
         except BaseException:

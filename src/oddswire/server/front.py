@@ -10,7 +10,9 @@ from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
 from oddswire.errors import InvalidInput, Missing, Refused
 from oddswire.server import openapi
+from oddswire.server.callers import STANDING
 from oddswire.server.cors import Cors
+from oddswire.server.limits import Standing
 from oddswire.server.metrics import Metrics
 from oddswire.server.problems import PROBLEM_JSON, Answer, answer_of
 from oddswire.wire import bodies
@@ -112,7 +114,7 @@ class _Passage:
         """Pass an answer on, with the headers that go with every one."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            headers = [*message["headers"], *_encoded(_ALWAYS), *_encoded(self._cors_headers())]
+            headers = [*message["headers"], *_encoded({**_ALWAYS, **self._rate(), **self._cors_headers()})]
             if not any(name == b"cache-control" for name, _ in headers):
                 headers += _encoded(_NOT_KEPT)
             message["headers"] = headers
@@ -139,7 +141,11 @@ class _Passage:
             return
 
     def _cors_headers(self) -> dict[str, str]:
-        return self._cors.answer(self._headers) if self._cors.covers(self._scope["path"]) else {}
+        return self._cors.of_call(self._scope["path"], self._headers)
+
+    def _rate(self) -> dict[str, str]:
+        standing = self._scope["state"].get(STANDING)
+        return standing.headers() if isinstance(standing, Standing) else {}
 
     async def _answer(self, answer: Answer) -> None:
         body = bodies.encode(answer.problem)

@@ -77,6 +77,7 @@ class Head:
     http_version: str
     url: bytes
     headers: list[tuple[bytes, bytes]]
+    client: str
 
 
 class Arrival(asyncio.Protocol):
@@ -126,8 +127,7 @@ class Arrival(asyncio.Protocol):
             query = parsed_query((url.query or b"").decode("ascii"))
         except (httptools.HttpParserError, ValueError):
             return Refusal(400, "bad_handshake", "The request's target cannot be read.")
-        peer = self._transport.get_extra_info("peername")
-        self._upgrade = Upgrade(path, query, headers, str(peer[0]) if peer else "")
+        self._upgrade = Upgrade(path, query, headers, head.client)
         self._key = headers.get("sec-websocket-key", "")
         return handshake_fault(head.method, head.http_version, path, headers)
 
@@ -198,14 +198,14 @@ class Arrival(asyncio.Protocol):
     resume_writing = pause_writing
 
 
-def response(refusal: Refusal) -> bytes:
-    """Return a refusal as a whole HTTP/1.1 response that ends its connection."""
+def response(refusal: Refusal, *, close: bool = True) -> bytes:
+    """Return a refusal as a whole HTTP/1.1 response, one that ends its connection unless told otherwise."""
     body = refusal_body(refusal)
     lines = [
         f"HTTP/1.1 {refusal.status} {HTTPStatus(refusal.status).phrase}",
         "Content-Type: application/problem+json",
         f"Content-Length: {len(body)}",
-        "Connection: close" if refusal.status != 426 else "Connection: upgrade, close",
+        *(("Connection: close" if refusal.status != 426 else "Connection: upgrade, close",) if close else ()),
         *(f"{name}: {value}" for name, value in refusal.headers),
     ]
     return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + body
@@ -294,7 +294,8 @@ class GatewayHttp(HttpToolsProtocol):
             return
         self._arrived()
         self.connections.discard(self)
-        head = Head(self.scope["method"], self.scope["http_version"], self.url, self.scope["headers"])  # type: ignore[arg-type]
+        scope, client = self.scope, self.scope["client"]
+        head = Head(scope["method"], scope["http_version"], self.url, scope["headers"], client[0] if client else "")  # type: ignore[arg-type]
         arrival = cast("type[Arrival]", self.ws_protocol_class)(self.config, self.server_state, self.app_state)
         # the parser and this object hold each other; without this they would wait for the garbage collector
         self.parser = None  # type: ignore[assignment]
@@ -373,7 +374,9 @@ class GatewayServer(uvicorn.Server):
         yield
 
 
-def server_for(app: Any, websocket: type[Arrival], *, shutdown_timeout: int, **settings: Any) -> GatewayServer:
+def server_for(
+    app: Any, websocket: type[Arrival], *, shutdown_timeout: int, http: type[GatewayHttp] = GatewayHttp, **settings: Any
+) -> GatewayServer:
     """Return a server of an ASGI app and a `websocket_protocol`, to be run by `serve(sockets=[listening_socket()])`.
 
     Its logs name no request: the access log is off, and uvicorn's loggers stay above the levels that print scopes.
@@ -381,7 +384,7 @@ def server_for(app: Any, websocket: type[Arrival], *, shutdown_timeout: int, **s
     """
     config = Config(
         app,
-        http=GatewayHttp,
+        http=http,
         ws=websocket,
         log_config=None,
         log_level="info",

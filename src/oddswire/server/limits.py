@@ -1,6 +1,25 @@
 """How much of something is let through, by whom: token buckets in a table that cannot grow without end."""
 
+import math
 from collections import OrderedDict
+from dataclasses import dataclass
+from typing import NamedTuple
+
+
+class Standing(NamedTuple):
+    """How somebody stands with an allowance: the most at once, how many are left, and seconds until all are again."""
+
+    limit: int
+    remaining: int
+    reset: float
+
+    def headers(self) -> dict[str, str]:
+        """Return it as the `RateLimit-*` fields of an answer; seconds are whole ones, rounded up."""
+        return {
+            "ratelimit-limit": str(self.limit),
+            "ratelimit-remaining": str(self.remaining),
+            "ratelimit-reset": str(math.ceil(self.reset)),
+        }
 
 
 class Allowance:
@@ -25,6 +44,11 @@ class Allowance:
         """Return the seconds until one more is let through, 0.0 for now; takes nothing."""
         return self._missing(self._level(key, now))
 
+    def standing(self, key: str, now: float) -> Standing:
+        """Return how a key stands; takes nothing."""
+        level = self._level(key, now)
+        return Standing(int(self._burst), int(level + 1e-9), (self._burst - level) / self._rate)
+
     def take(self, key: str, now: float) -> float:
         """Take one and return 0.0; or take nothing and return the seconds after which to try again."""
         level = self._level(key, now)
@@ -42,3 +66,20 @@ class Allowance:
     def _missing(self, level: float) -> float:
         # Levels are sums of fractions: a hair below a whole one is a whole one.
         return 0.0 if level >= 1.0 - 1e-9 else (1.0 - level) / self._rate
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much of what is let through: of users, of apps and of addresses; None is no limit.
+
+    Failures are counted apart from what failed: `failed_sign_ins` by address, `failed_tokens` by address and, of tokens
+    that are ours but not good any more, by token.
+    """
+
+    orders: Allowance
+    reads: Allowance
+    sign_ins: Allowance
+    failed_sign_ins: Allowance
+    failed_tokens: Allowance
+    app: Allowance | None
+    address: Allowance | None

@@ -34,6 +34,7 @@ PATH: Final = "/openapi.json"
 _ERRORS: Final = "errors"
 _REPLAYS: Final = "replays"
 _UNREADY: Final = "unready"
+_COUNTED: Final = "counted"
 _OF_APP: Final = ("app_id_missing", "api_key_in_browser", "unknown_app", "origin_not_allowed")
 _OF_TOKEN: Final = ("token_missing", "token_invalid", "token_expired", "session_revoked", "provider_unavailable")
 _OF_BODY: Final = ("invalid_json", "invalid_body", "body_too_slow", "body_too_large")
@@ -53,6 +54,14 @@ _RETRY_AFTER: Final = {
     "description": "Seconds to wait before trying again",
     "schema": {"type": "integer", "minimum": 1},
 }
+_RATE: Final = {
+    "RateLimit-Limit": {"description": "The most calls at once", "schema": {"type": "integer", "minimum": 1}},
+    "RateLimit-Remaining": {"description": "How many of them are left", "schema": {"type": "integer", "minimum": 0}},
+    "RateLimit-Reset": {
+        "description": "Seconds until all of them are left again",
+        "schema": {"type": "integer", "minimum": 0},
+    },
+}
 
 
 def errors(
@@ -63,11 +72,12 @@ def errors(
     parameters: bool = False,
     replays: bool = False,
     unready: bool = False,
+    stoppable: bool = True,
 ) -> dict[str, Any]:
-    """Return a route's `opt`: the codes it can answer with beside `internal`.
+    """Return a route's `opt`: the codes it can answer with beside `internal`, and `rate_limited` if it is `stoppable`.
 
     Those of calls that name an app, that name a user, that have a body or parameters are added. `replays`: its 200
-    is of a repeat; `unready`: its 503 is no problem document.
+    is of a repeat; `unready`: its 503 is no problem document. A route that names `rate_limited` itself is counted.
     """
     found = (
         *(("invalid_parameter",) if parameters else ()),
@@ -75,9 +85,10 @@ def errors(
         *(_OF_APP if app or user else ()),
         *(_OF_TOKEN if user else ()),
         *codes,
+        *(("rate_limited",) if stoppable and "rate_limited" not in codes else ()),
         "internal",
     )
-    return {_ERRORS: found, _REPLAYS: replays, _UNREADY: unready}
+    return {_ERRORS: found, _REPLAYS: replays, _UNREADY: unready, _COUNTED: "rate_limited" in codes}
 
 
 class StructNames(OpenAPISchemaPlugin):
@@ -169,8 +180,11 @@ def _complete(operation: dict[str, Any], opt: dict[str, Any]) -> None:
         responses[str(status)] = _problems(status, codes)
     if opt[_UNREADY]:
         responses["503"] = {**responses["200"], "description": "Not now"}
+    for status, answer in responses.items():
+        if status == "429" or (opt[_COUNTED] and status[0] == "2"):
+            answer["headers"] = {**answer.get("headers", {}), **_RATE}
     if opt[_REPLAYS]:
-        responses["200"]["headers"] = {"Idempotent-Replay": _REPLAY}
+        responses["200"]["headers"]["Idempotent-Replay"] = _REPLAY
 
 
 def _without_null(schema: dict[str, Any]) -> dict[str, Any]:

@@ -89,6 +89,7 @@ def readings(
     pulses: Mapping[str, Pulse],
     census: Census,
     disconnects: Disconnects,
+    stopped: Mapping[str, int],
 ) -> list[Reading]:
     """Return what is read of these parts of a gateway."""
     return [
@@ -110,6 +111,13 @@ def readings(
             "orders_canceled_on_disconnect",
             "Orders canceled because their session had been gone too long",
             _alone(lambda: disconnects.canceled),
+        ),
+        Reading(
+            "counter",
+            "calls_stopped",
+            "Calls and connects stopped before anything of them was looked at",
+            lambda: {(why,): float(count) for why, count in stopped.items()},
+            ("reason",),
         ),
         Reading("gauge", "store_waiting", "Units of work that wait for the writer", _alone(lambda: store.waiting)),
         Reading("counter", "store_units", "Units of work committed", _alone(lambda: store.units)),

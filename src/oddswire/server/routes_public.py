@@ -120,7 +120,14 @@ def market_body(venue: str, market: base.Market) -> bodies.Market:
     )
 
 
-@get("/healthz", sync_to_thread=False, security=NO_SECURITY, tags=["Tools"], summary="Is it alive", opt=errors())
+@get(
+    "/healthz",
+    sync_to_thread=False,
+    security=NO_SECURITY,
+    tags=["Tools"],
+    summary="Is it alive",
+    opt=errors(stoppable=False),
+)
 def healthz() -> Status:
     """The process answers."""
     return Status("ok")
@@ -132,7 +139,7 @@ def healthz() -> Status:
     security=NO_SECURITY,
     tags=["Tools"],
     summary="May it be sent traffic",
-    opt=errors(unready=True),
+    opt=errors(unready=True, stoppable=False),
 )
 def readyz(request: Call) -> Response[Status]:
     """503 while it starts and once it has been asked to stop."""

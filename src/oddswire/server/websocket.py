@@ -37,7 +37,7 @@ class Upgrade:
     headers: Mapping[str, str] = field(repr=False)
     """Lower-case names; of a name given twice the values joined by `, `."""
     client: str
-    """The peer's IP address (a proxy's, if there is one in front)."""
+    """The client's IP address: the peer's, or what a trusted proxy says."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import structlog
 
 from oddswire.auth.identity import Identity
 from oddswire.clock import Clock
-from oddswire.errors import OddswireError, Refused, Unavailable
+from oddswire.errors import Limited, OddswireError, Refused, Unavailable
 from oddswire.streams.delivery import place
 from oddswire.streams.disconnects import Disconnects
 from oddswire.streams.feed import Feed
@@ -41,7 +41,7 @@ REPLIES_BYTES = 64 * 1024
 _logger = structlog.get_logger("oddswire.streams")
 
 VerifyToken = Callable[[str], Awaitable[Identity] | Identity]
-"""Return whom a token proves, or raise `Refused` or `Unavailable`. Its look at revocations must be the last it does."""
+"""Return whom a token proves, or raise `Refused`, `Unavailable` or `Limited`; its look at revocations is the last it does."""
 
 
 class Socket(Protocol):
@@ -153,7 +153,7 @@ class Connection:
         token, self._token = self._token, None
         asked, self._asked = self._asked, NOTHING_ASKED
         if token is None and not self._node.roster.seat(self, None):
-            self._refuse_seat()
+            self._refuse_seat(None)
             return
         self._do(self._session.open(token, asked))
         self._rearm()
@@ -284,7 +284,7 @@ class Connection:
         try:
             found = self._node.verify(token)
             identity = found if isinstance(found, Identity) else await found
-        except (Refused, Unavailable) as error:
+        except (Refused, Unavailable, Limited) as error:
             if isinstance(error, Unavailable) and self._session.state is State.CONNECTING:
                 raise
             self._do(self._session.refused(error.code, error.detail, monotonic_ms(clock), clock.now()))
@@ -302,7 +302,7 @@ class Connection:
             raise RuntimeError("nobody to join a stream for")
         self._leave_feed()
         if not self._node.roster.seat(self, identity.user_id):
-            self._refuse_seat()
+            self._refuse_seat(identity.user_id)
             return
         feed, kept = await self._node.hub.join(
             identity.app_id, identity.user_id, identity.expires_at, self._socket, self
@@ -345,8 +345,8 @@ class Connection:
         if self._feed is not None and self._place is not None and self.identity is not None:
             self._feed.flow(self.identity.expires_at, self._place.seq, self._place.head)
 
-    def _refuse_seat(self) -> None:
-        self._send(encode(error_frame("too_many_connections", "There are too many connections already.")))
+    def _refuse_seat(self, user_id: str | None) -> None:
+        self._send(encode(error_frame("too_many_connections", self._node.roster.why_full(self, user_id))))
         self.close(TOO_MANY_CONNECTIONS)
 
     def _listen_again(self) -> None:

@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from itertools import islice
 from typing import NamedTuple, Protocol
@@ -19,6 +20,7 @@ RETRY_FROM_MS = 2_000
 RETRY_TO_MS = 10_000
 FAREWELL_SECONDS = 2.0
 _TOLD_CODES = frozenset({1000, 1001, 1002, 1003, 1005, 1006, 1007, 1009, *CLOSE_CODES})
+_OF = {"app": "The app", "user": "The user", "address": "This address, of those without a user,"}
 _logger = structlog.get_logger("oddswire.streams")
 
 
@@ -113,17 +115,21 @@ class Roster:
         """Count a connection under a user, or its address; false, and nothing changes, where a cap is reached."""
         if present not in self._seats:
             return False
-        old = self._seats[present]
-        new = Seat(present.app_id, user_id, None if user_id is not None else network_of(present.address))
+        old, new = self._seats[present], _seat(present, user_id)
         if old == new:
             return True
-        taken = set(self._keys(old))
-        if any(key not in taken and self._count[key] >= most for key, most in self._keys(new).items()):
+        if self._full(old, new):
             return False
         self._recount(old, -1)
         self._recount(new, 1)
         self._seats[present] = new
         return True
+
+    def why_full(self, present: Present, user_id: str | None) -> str:
+        """Return in words which cap leaves no seat."""
+        for (kind, _, _), most in self._full(self._seats.get(present), _seat(present, user_id)).items():
+            return f"{_OF[kind]} has {most} connections already, which is the most here."
+        return "There is a seat again."
 
     def leave(self, present: Present, code: int) -> None:
         """A connection is gone, by a close code of either side."""
@@ -132,6 +138,11 @@ class Roster:
         self._recount(self._seats.pop(present, None), -1)
         if not self._seats:
             self._empty.set()
+
+    def _full(self, old: Seat | None, new: Seat) -> dict[tuple[str, str, str], int]:
+        """Return the caps that are reached, of those that `old` is not counted under."""
+        taken = self._keys(old)
+        return {key: most for key, most in self._keys(new).items() if key not in taken and self._count[key] >= most}
 
     def _keys(self, seat: Seat | None) -> dict[tuple[str, str, str], int]:
         """Return what a seat is counted under, and the most there may be."""
@@ -216,6 +227,10 @@ class Roster:
         return True
 
 
+def _seat(present: Present, user_id: str | None) -> Seat:
+    return Seat(present.app_id, user_id, None if user_id is not None else network_of(present.address))
+
+
 def _close(present: Present, code: int, name: str | None = None) -> None:
     try:
         present.close(code, name=name)
@@ -224,6 +239,7 @@ def _close(present: Present, code: int, name: str | None = None) -> None:
         _logger.exception("socket_not_closed", code=code)
 
 
+@lru_cache(maxsize=10_000)
 def network_of(address: str) -> str:
     """Return what an address is counted as: itself, or the /64 of an IPv6 one; text that is none stands for itself."""
     try:

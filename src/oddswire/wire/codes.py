@@ -48,7 +48,12 @@ CLOSE_CODES: dict[int, CloseCode] = {
         CloseCode(TOKEN_NEEDED, "token_expired", Action.NEW_TOKEN, "expired or invalid token"),
         CloseCode(SERVER_ERROR, "server_error", Action.BACK_OFF, "server error"),
         CloseCode(NO_SIGN_OF_LIFE, "no_sign_of_life", Action.BACK_OFF, "no sign of life for 10 s after a ping"),
-        CloseCode(RATE_LIMITED, "rate_limited", Action.BACK_OFF, "more than 20 frames a second"),
+        CloseCode(
+            RATE_LIMITED,
+            "rate_limited",
+            Action.BACK_OFF,
+            "more than 20 frames a second, or too many bad tokens from the address",
+        ),
         CloseCode(TOO_MANY_CONNECTIONS, "too_many_connections", Action.BACK_OFF, "the newest connection is refused"),
         CloseCode(DRAINING, "draining", Action.RESUME, "server draining"),
         CloseCode(SLOW_READER, "slow_reader", Action.RESUME, "reader made no progress for 30 s"),

@@ -32,6 +32,7 @@ from oddswire.wire.liveness import LOOK_MS, Liveness, Sign
 
 FRAMES_A_SECOND = 20
 REFUSED_A_MINUTE = 10
+_CLOSES = {"session_revoked": codes.SIGNED_OUT, "rate_limited": codes.RATE_LIMITED}
 WARNING_MS = 60_000
 GRACE_MS = 5_000
 
@@ -283,8 +284,7 @@ class ServerSession:
         error = error_frame(code, detail)
         self._move(Happening.REFUSED)
         if self._is_closed():
-            signed_out = code == "session_revoked"
-            return [Say(error), Close(codes.SIGNED_OUT if signed_out else codes.TOKEN_NEEDED, code)]
+            return [Say(error), Close(_CLOSES.get(code, codes.TOKEN_NEEDED), code)]
         return [*self._refuse(error, now), *self._take_waiting(now, wall)]
 
     def placed(self, place: Place, now: int, wall: int, armed: int = 0) -> list[Output]:

@@ -1,0 +1,161 @@
+"""Who is stopped before anything of a call is looked at, so that a flood costs others next to nothing.
+
+Only what is in memory is asked: what an address has had and how often it has failed, and whether a token is ours.
+"""
+
+import math
+from collections import Counter, OrderedDict
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Final, NamedTuple
+
+import structlog
+
+from oddswire.auth.authority import Authority
+from oddswire.auth.identity import Identity
+from oddswire.clock import Clock
+from oddswire.errors import Limited, Refused
+from oddswire.server.addresses import Proxies
+from oddswire.server.limits import Allowance, Limits
+from oddswire.server.websocket import PATH, Refusal, parsed_query
+from oddswire.streams.roster import network_of
+
+SIGN_IN_PATHS: Final = frozenset({"/auth/token", "/auth/token/refresh"})
+PROBES: Final = frozenset({"/healthz", "/readyz"})
+"""What balancers and supervisors ask: never stopped."""
+TELL_SECONDS: Final = 60.0
+"""How often an address that is being stopped is named in the log."""
+_TOLD: Final = 1000
+_BAD_TOKENS: Final = "Too many bad access tokens from this address."
+_SIGNATURE: Final = 86
+"""Characters of an Ed25519 signature in base64: what no two tokens share."""
+_logger = structlog.get_logger("oddswire.access")
+Headers = Iterable[tuple[bytes, bytes]]
+
+
+class _Stop(NamedTuple):
+    why: str
+    detail: str
+    allowance: Allowance
+    key: str
+
+
+class Gate:
+    """What every call and every upgrade passes first.
+
+    `identify` tells who a token speaks for, `pages` returns the CORS headers of an answer to a page.
+    """
+
+    def __init__(
+        self,
+        limits: Limits,
+        proxies: Proxies,
+        authority: Authority,
+        identify: Callable[[str, str], Awaitable[Identity]],
+        clock: Clock,
+        pages: Callable[[str, Mapping[str, str]], dict[str, str]],
+    ) -> None:
+        self.client = proxies.client
+        self.stopped: Counter[str] = Counter({"address": 0, "sign_in": 0, "token": 0})
+        """How many were stopped, by why."""
+        self._limits = limits
+        self._authority = authority
+        self._identify = identify
+        self._clock = clock
+        self._pages = pages
+        self._told: OrderedDict[str, tuple[float, int]] = OrderedDict()
+
+    def stop(self, address: str, path: str, query: bytes, headers: Headers) -> Refusal | None:
+        """Return why a call with these headers may not even begin, or None; `path` is decoded and without empty parts.
+
+        Calls that are stopped for their failures take nothing of what the address may call in all.
+        """
+        found = self._found(network_of(address), path, query, headers)
+        return None if found is None else self._refusal(found, address, path, headers)
+
+    async def verify(self, token: str, app_id: str, address: str) -> Identity:
+        """Return who an access token speaks for; one that is not good counts against its address, or against itself.
+
+        A token that is ours, but has expired or was revoked, is what many clients of one address may have at once, and
+        nobody can make more of them: it counts for itself alone.
+
+        Raises:
+            Refused: `token_invalid`, `token_expired`, `session_revoked`.
+            Unavailable: `provider_unavailable`, `store_unavailable`.
+            Limited: too many bad ones.
+        """
+        network, now, failed = network_of(address), self._clock.monotonic(), self._limits.failed_tokens
+        if key := self._key_of_failures(token, network, now):
+            raise Limited("rate_limited", _BAD_TOKENS, retry_after=failed.wait(key, now))
+        try:
+            return await self._identify(token, app_id)
+        except Refused:
+            failed.take(_mark(token) if self._authority.knows_token(token) else network, now)
+            raise
+
+    def _found(self, network: str, path: str, query: bytes, headers: Headers) -> _Stop | None:
+        if path in PROBES:
+            return None
+        limits, now = self._limits, self._clock.monotonic()
+        if path in SIGN_IN_PATHS:
+            for allowance, what in ((limits.failed_sign_ins, "failed sign-ins"), (limits.sign_ins, "sign-ins")):
+                if allowance.wait(network, now):
+                    return _Stop("sign_in", f"Too many {what} from this address.", allowance, network)
+        elif len(limits.failed_tokens) and (token := _token(path, query, headers)) is not None:
+            key = self._key_of_failures(token, network, now)
+            if key is not None:
+                return _Stop("token", _BAD_TOKENS, limits.failed_tokens, key)
+        if limits.address is not None and limits.address.take(network, now):
+            return _Stop("address", "Too many calls from this address.", limits.address, network)
+        return None
+
+    def _key_of_failures(self, token: str, network: str, now: float) -> str | None:
+        """Return for what a token may not be looked at now: its address, unless it is one of ours, or itself."""
+        failed = self._limits.failed_tokens
+        if failed.wait(network, now) and not self._authority.knows_token(token):
+            return network
+        mark = _mark(token)
+        return mark if failed.wait(mark, now) else None
+
+    def _refusal(self, found: _Stop, address: str, path: str, headers: Headers) -> Refusal:
+        self.stopped[found.why] += 1
+        now = self._clock.monotonic()
+        self._tell(address, now)
+        standing = found.allowance.standing(found.key, now)
+        named = {name.decode("latin-1"): value.decode("latin-1") for name, value in headers}
+        told = {
+            "Retry-After": str(max(1, math.ceil(found.allowance.wait(found.key, now)))),
+            **standing.headers(),
+            "X-Content-Type-Options": "nosniff",
+            "Cache-Control": "no-store",
+            **self._pages(path, named),
+        }
+        return Refusal(429, "rate_limited", found.detail, tuple(told.items()))
+
+    def _tell(self, address: str, now: float) -> None:
+        """Log the first call of an address that is stopped, and at most once a minute how many more there were."""
+        at, calls = self._told.pop(address, (now - TELL_SECONDS, 0))
+        calls += 1
+        if now - at >= TELL_SECONDS:
+            _logger.warning("calls_stopped", client=address, calls=calls)
+            at, calls = now, 0
+        self._told[address] = at, calls
+        if len(self._told) > _TOLD:
+            self._told.popitem(last=False)
+
+
+def _token(path: str, query: bytes, headers: Headers) -> str | None:
+    """Return the access token that comes with a call; only a socket's may be in its query."""
+    for name, value in headers:
+        if name == b"authorization":
+            scheme, _, token = value.decode("latin-1").partition(" ")
+            return token.strip() if scheme.lower() == "bearer" else None
+    if path != PATH or b"token=" not in query:
+        return None
+    try:
+        return parsed_query(query.decode("ascii")).get("token")
+    except ValueError:
+        return None
+
+
+def _mark(token: str) -> str:
+    return f"token {token[-_SIGNATURE:]}"

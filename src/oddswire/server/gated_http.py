@@ -1,0 +1,94 @@
+"""HTTP as the gate lets it in: a stopped call is answered here, without a task, a request object or a route."""
+
+import re
+from typing import ClassVar, Final
+from urllib.parse import unquote
+
+import httptools
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+
+from oddswire.server.gate import Gate
+from oddswire.server.http_protocol import REQUEST_DEADLINE, GatewayHttp, response
+from oddswire.server.websocket import Refusal, refusal_body
+
+UNREAD: Final = 64 * 1024
+"""Bytes of answers that a client has not read: who sends on all the same is cut off."""
+_SLASHES: Final = re.compile("//+")
+
+
+class GatedHttp(GatewayHttp):
+    """`GatewayHttp` that has every head looked at first; the client's address is the gate's, for all that follows."""
+
+    gate: ClassVar[Gate]
+    _stop: Refusal | None = None
+
+    def on_headers_complete(self) -> None:
+        """Let the call in, or remember why not until its body has passed by."""
+        if self._deaf:
+            return
+        peer = self.client[0] if self.client else ""
+        address = self.gate.client(peer, self.headers)
+        if address != peer:
+            self.scope["client"] = (address, 0)
+        url = httptools.parse_url(self.url)
+        stop = self.gate.stop(address, _path(url.path or b"/"), url.query or b"", self.headers)
+        upgrade = self.parser.should_upgrade() and self._should_upgrade()
+        if stop is None or upgrade:
+            super().on_headers_complete()
+            self._fault = self._fault or stop
+            return
+        self._in_head = False
+        self._expect(REQUEST_DEADLINE)
+        self._stop = stop
+        earlier: RequestResponseCycle | None = self.cycle
+        if earlier is not None and not earlier.response_complete:
+            # an earlier request of this connection is still being answered: that answer is the last one here
+            earlier.keep_alive = False
+            self._deaf = True
+        elif self.expect_100_continue:
+            self._answer(stop, keep=False)
+
+    def on_body(self, body: bytes) -> None:
+        """Drop what belongs to a stopped call."""
+        if self._stop is None and not self._deaf:
+            super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """Answer a stopped call."""
+        if self._deaf:
+            return
+        if self._stop is None:
+            super().on_message_complete()
+        else:
+            self._answer(self._stop, keep=self.parser.should_keep_alive())
+
+    def _answer(self, stop: Refusal, *, keep: bool) -> None:
+        self._stop = None
+        self._arrived()
+        answer = response(stop, close=not keep)
+        if self.parser.get_method() == b"HEAD":
+            answer = answer[: -len(refusal_body(stop))]
+        self.transport.write(answer)
+        if not keep:
+            self._deaf = True
+            self.transport.close()
+        elif self.transport.get_write_buffer_size() > UNREAD:
+            self._deaf = True
+            self.transport.abort()
+        else:
+            self._expect(self.timeout_keep_alive)
+
+
+def gated_http(gate: Gate) -> type[GatedHttp]:
+    """Return the class for `server_for` that asks `gate` about every head."""
+    return type("Gated", (GatedHttp,), {"gate": gate})
+
+
+def _path(raw: bytes) -> str:
+    """Return a path as routing understands it, whichever way it is written."""
+    path = raw.decode("latin-1")
+    if "%" in path:
+        path = unquote(path)
+    if "//" in path:
+        path = _SLASHES.sub("/", path)
+    return path.rstrip("/") or "/"
