@@ -20,7 +20,7 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 class Gateway:
     """Where it listens, and how much CPU it has used."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, settings: dict[str, str]) -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
@@ -28,7 +28,10 @@ class Gateway:
         self.ws_url = f"ws://127.0.0.1:{self.port}/ws?appId=demo"
         command = [sys.executable, "-m", "oddswire", "serve", "--dev", "--port", str(self.port)]
         command += ["--admin", "127.0.0.1:0", "--database", str(folder / "bench.db")]
-        self.process = subprocess.Popen(command, env={**os.environ, **LIMITS}, stdout=subprocess.DEVNULL)
+        with (folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(
+                command, env={**os.environ, **settings}, stdout=subprocess.DEVNULL, stderr=log
+            )
         cores = sorted(os.sched_getaffinity(0))
         if len(cores) > 1:
             os.sched_setaffinity(self.process.pid, {cores[0]})
@@ -47,9 +50,9 @@ class Gateway:
 
 
 @contextlib.contextmanager
-def running(folder: Path) -> Iterator[Gateway]:
-    """Start one, wait until it is ready, and end it."""
-    gateway = Gateway(folder)
+def running(folder: Path, settings: dict[str, str] = LIMITS) -> Iterator[Gateway]:
+    """Start one, wait until it is ready, and end it; its log is `folder`/log."""
+    gateway = Gateway(folder, settings)
     try:
         deadline = time.monotonic() + 30
         while True:
@@ -61,5 +64,7 @@ def running(folder: Path) -> Iterator[Gateway]:
             time.sleep(0.02)
         yield gateway
     finally:
+        if (code := gateway.process.poll()) is not None:
+            print(f"the gateway ended with {code}:", (folder / "log").read_text()[-4000:], file=sys.stderr)
         gateway.process.terminate()
         gateway.process.wait(30)

@@ -58,6 +58,15 @@ class Settings(Struct, frozen=True, kw_only=True):
         int,
         _meta("Failed ones of these from one address; and, counted apart, bad access tokens", "a minute", 1, 100_000),
     ] = 20
+    refused_per_second: Annotated[
+        int,
+        _meta(
+            "Calls and connects without a good token from one address that were refused; who is over it is stopped",
+            "a second",
+            1,
+            100_000,
+        ),
+    ] = 50
     calls_per_second_per_app: Annotated[
         int, _meta("Calls of an app's users and backend together; 0 is no limit", "a second", 0, 1_000_000)
     ] = 2000

@@ -75,7 +75,7 @@ async def test_a_fault_that_nobody_turned_into_an_answer_is_told_as_ours_and_log
     async def broken(scope: Any, receive: Any, send: Any) -> None:
         raise RuntimeError("hunter2")
 
-    front = Front(broken, Cors(AppDirectory([])), Metrics())
+    front = Front(broken, Cors(AppDirectory([])), Metrics(), lambda address: None)
     with capture_logs() as logged:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(front), base_url="http://x") as http:  # type: ignore[arg-type]  # the same ASGI under another name
             answer = await http.get("/trading/balance")

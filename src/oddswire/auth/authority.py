@@ -151,9 +151,9 @@ class Authority:
             raise Refused("session_revoked", "The session of this token was signed out or revoked.")
         return identity
 
-    def knows_token(self, token: str) -> bool:
-        """Tell at no cost whether a token was found good before, whether it still is or not; false is: not known yet."""
-        return self._verifier.knows(token) or self.outside.knows(token)
+    def recall_token(self, token: str) -> Identity | None:
+        """Return at no cost who a token speaks for, good or not any more; None is: not known to be anybody's yet."""
+        return self._verifier.recall(token) or self.outside.recall(token)
 
     async def verify_api_key(self, app_id: str | None, key: str) -> App:
         """Return the app of an API key; `app_id` is the one the caller claims, if any.

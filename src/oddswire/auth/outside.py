@@ -120,9 +120,10 @@ class Outside:
         known = self._known.get(identity.app_id)
         return known is not None and known.provider.provider_id == identity.provider_id
 
-    def knows(self, token: str) -> bool:
-        """Tell, without reading it, whether a token was found good before."""
-        return len(token) <= MAX_TOKEN_BYTES and token.isascii() and _digest(token) in self._proved
+    def recall(self, token: str) -> Identity | None:
+        """Return, without reading it, who a token speaks for that was found good before."""
+        proved = self._proved.get(_digest(token)) if len(token) <= MAX_TOKEN_BYTES and token.isascii() else None
+        return None if proved is None else proved.identity
 
     def _remember(self, name: bytes, proved: _Proved) -> None:
         self._proved[name] = proved

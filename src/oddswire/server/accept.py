@@ -23,13 +23,21 @@ _access = structlog.get_logger("oddswire.access")
 class Acceptor:
     """Answers every upgrade.
 
-    `node_of` is what the connections of an app from an address share, `draining` says that the node takes nobody new.
+    `node_of` is what the connections of an app from an address share, `draining` says that the node takes nobody new;
+    `refused` is told each address that may not connect.
     """
 
-    def __init__(self, node_of: Callable[[str, str], Node], apps: AppDirectory, draining: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        node_of: Callable[[str, str], Node],
+        apps: AppDirectory,
+        draining: Callable[[], bool],
+        refused: Callable[[str], None],
+    ) -> None:
         self._node_of = node_of
         self._apps = apps
         self._draining = draining
+        self._refused = refused
 
     async def accept(self, upgrade: Upgrade) -> Refusal | Conversation:
         """Return the conversation, or why there is none.
@@ -38,6 +46,8 @@ class Acceptor:
         """
         verdict = self._decide(upgrade)
         status = verdict.status if isinstance(verdict, Refusal) else 101
+        if status in (400, 403) or isinstance(verdict, RefusedConnection):
+            self._refused(upgrade.client)
         _access.info("request", method="GET", path=upgrade.path, status=status, client=upgrade.client)
         return verdict
 

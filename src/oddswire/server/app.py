@@ -106,8 +106,8 @@ class Gateway:
         cors = Cors(self.authority.apps)
         proxies = Proxies(parse_networks(settings.trusted_proxies))
         self.gate = Gate(self.limits, proxies, self.authority, self.newcomers.identify, clock, cors.of_call)
-        self.acceptor = Acceptor(self._node, self.authority.apps, lambda: self.phase == "draining")
-        self.front = Front(rest_app(self._rest_parts()), cors, self.metrics)
+        self.acceptor = Acceptor(self._node, self.authority.apps, lambda: self.phase == "draining", self.gate.refused)
+        self.front = Front(rest_app(self._rest_parts()), cors, self.metrics, self.gate.refused)
         self.census = Census(store, clock, self.pulses)
         self.admin = Admin(self.metrics, self.census.take, self._details, self.roster, self.authority)
 
@@ -333,6 +333,7 @@ def _limits(settings: Settings) -> Limits:
         sign_ins=_a_second(settings.sign_ins_per_second),
         failed_sign_ins=Allowance(failures / 60, failures),
         failed_tokens=Allowance(failures / 60, failures),
+        refused=_a_second(settings.refused_per_second),
         app=_a_second(settings.calls_per_second_per_app) if settings.calls_per_second_per_app else None,
         address=_a_second(settings.calls_per_second_per_address) if settings.calls_per_second_per_address else None,
     )

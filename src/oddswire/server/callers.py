@@ -16,6 +16,7 @@ from oddswire.auth.apps import App
 from oddswire.auth.origins import origin_allowed
 from oddswire.errors import InvalidInput, Limited, Refused
 from oddswire.server.calls import Call
+from oddswire.server.gate import key_of
 from oddswire.server.limits import Allowance, Standing
 from oddswire.streams.roster import network_of
 
@@ -129,7 +130,7 @@ def _take(allowance: Allowance, call: Call, what: str) -> None:
     if user is None:
         _spend(call, [_Purse(allowance, network_of(call.address), f"{what} from this address")])
     else:
-        _spend(call, [_Purse(allowance, f"{user.app_id} {user.user_id}", what), *_of_app(call)])
+        _spend(call, [_Purse(allowance, key_of(user), what), *_of_app(call)])
 
 
 def _spend(call: Call, purses: Sequence[_Purse], unless: Sequence[_Purse] = ()) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import Any, Final
 
 import structlog
@@ -25,16 +26,19 @@ _ALWAYS: Final = {"x-content-type-options": "nosniff"}
 _NOT_KEPT: Final = {"cache-control": "no-store"}
 _BELOW_DESCRIPTION: Final = f"{openapi.PATH}/"
 UNMATCHED: Final = "unmatched"
+_REFUSALS: Final = frozenset({400, 401, 403, 404, 405, 408, 413})
 _access = structlog.get_logger("oddswire.access")
 
 
 class Front:
     """The outermost ASGI application, around the API's own."""
 
-    def __init__(self, app: ASGIApp, cors: Cors, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, cors: Cors, metrics: Metrics, refused: Callable[[str], None]) -> None:
+        """`refused` is told the address of each call of nobody that was refused."""
         self._app = app
         self._cors = cors
         self._metrics = metrics
+        self._refused = refused
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -59,6 +63,9 @@ class Front:
         except Exception as fault:
             await passage.answer_if_nobody_has(answer_of(fault))
         finally:
+            client = (scope.get("client") or ("",))[0]
+            if passage.status in _REFUSALS and scope.get("user") is None:
+                self._refused(client)
             seconds = time.perf_counter() - started
             self._metrics.request(method, passage.route, passage.status, seconds)
             _access.info(
@@ -67,7 +74,7 @@ class Front:
                 path=scope["path"],
                 status=passage.status,
                 ms=round(seconds * 1000, 1),
-                client=(scope.get("client") or ("",))[0],
+                client=client,
             )
 
 

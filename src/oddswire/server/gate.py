@@ -1,6 +1,7 @@
 """Who is stopped before anything of a call is looked at, so that a flood costs others next to nothing.
 
-Only what is in memory is asked: what an address has had and how often it has failed, and whether a token is ours.
+Only what is in memory is asked: what an address or a user has had, how often an address has failed, whether a token is
+ours. Whoever gets through may still be refused: the guards count, this only looks.
 """
 
 import math
@@ -22,9 +23,13 @@ from oddswire.streams.roster import network_of
 SIGN_IN_PATHS: Final = frozenset({"/auth/token", "/auth/token/refresh"})
 PROBES: Final = frozenset({"/healthz", "/readyz"})
 """What balancers and supervisors ask: never stopped."""
+OPEN_PATHS: Final = frozenset({"/venues", "/markets"})
+"""Reads that need no user, so that the address is counted."""
+REASONS: Final = ("address", "app", "refused", "sign_in", "token", "user")
 TELL_SECONDS: Final = 60.0
 """How often an address that is being stopped is named in the log."""
 _TOLD: Final = 1000
+_COUNTED: Final = "/trading/"
 _BAD_TOKENS: Final = "Too many bad access tokens from this address."
 _SIGNATURE: Final = 86
 """Characters of an Ed25519 signature in base64: what no two tokens share."""
@@ -55,7 +60,7 @@ class Gate:
         pages: Callable[[str, Mapping[str, str]], dict[str, str]],
     ) -> None:
         self.client = proxies.client
-        self.stopped: Counter[str] = Counter({"address": 0, "sign_in": 0, "token": 0})
+        self.stopped: Counter[str] = Counter(dict.fromkeys(REASONS, 0))
         """How many were stopped, by why."""
         self._limits = limits
         self._authority = authority
@@ -64,12 +69,21 @@ class Gate:
         self._pages = pages
         self._told: OrderedDict[str, tuple[float, int]] = OrderedDict()
 
-    def stop(self, address: str, path: str, query: bytes, headers: Headers) -> Refusal | None:
+    def stop(self, address: str, method: bytes, path: str, query: bytes, headers: Headers) -> Refusal | None:
         """Return why a call with these headers may not even begin, or None; `path` is decoded and without empty parts.
 
-        Calls that are stopped for their failures take nothing of what the address may call in all.
+        Only who is stopped for nothing else takes of what the address may call in all.
         """
-        found = self._found(network_of(address), path, query, headers)
+        if path in PROBES:
+            return None
+        network, now = network_of(address), self._clock.monotonic()
+        if path in SIGN_IN_PATHS:
+            found = self._found_signing_in(network, now)
+        else:
+            found = self._found_calling(network, method, path, _token(path, query, headers), now)
+        most = self._limits.address
+        if found is None and most is not None and most.take(network, now):
+            found = _Stop("address", "Too many calls from this address.", most, network)
         return None if found is None else self._refusal(found, address, path, headers)
 
     async def verify(self, token: str, app_id: str, address: str) -> Identity:
@@ -89,29 +103,44 @@ class Gate:
         try:
             return await self._identify(token, app_id)
         except Refused:
-            failed.take(_mark(token) if self._authority.knows_token(token) else network, now)
+            failed.take(_mark(token) if self._authority.recall_token(token) else network, now)
             raise
 
-    def _found(self, network: str, path: str, query: bytes, headers: Headers) -> _Stop | None:
-        if path in PROBES:
+    def refused(self, address: str) -> None:
+        """Count a call of nobody, or a connect, that was refused."""
+        self._limits.refused.charge(network_of(address), self._clock.monotonic())
+
+    def _found_signing_in(self, network: str, now: float) -> _Stop | None:
+        limits = self._limits
+        for allowance, what in ((limits.failed_sign_ins, "failed sign-ins"), (limits.sign_ins, "sign-ins")):
+            if allowance.wait(network, now):
+                return _Stop("sign_in", f"Too many {what} from this address.", allowance, network)
+        return None
+
+    def _found_calling(self, network: str, method: bytes, path: str, token: str | None, now: float) -> _Stop | None:
+        limits = self._limits
+        what, allowance = ("orders", limits.orders) if method == b"POST" else ("reads", limits.reads)
+        who = None if token is None else self._authority.recall_token(token)
+        if who is None and limits.refused.wait(network, now):
+            return _Stop("refused", "Too many refused calls from this address.", limits.refused, network)
+        if token is None:
+            found = path in OPEN_PATHS and allowance.wait(network, now)
+            return _Stop("address", f"Too many {what} from this address.", allowance, network) if found else None
+        key = self._key_of_failures(token, network, now)
+        if key is not None:
+            return _Stop("token", _BAD_TOKENS, limits.failed_tokens, key)
+        if who is None or not path.startswith(_COUNTED):
             return None
-        limits, now = self._limits, self._clock.monotonic()
-        if path in SIGN_IN_PATHS:
-            for allowance, what in ((limits.failed_sign_ins, "failed sign-ins"), (limits.sign_ins, "sign-ins")):
-                if allowance.wait(network, now):
-                    return _Stop("sign_in", f"Too many {what} from this address.", allowance, network)
-        elif len(limits.failed_tokens) and (token := _token(path, query, headers)) is not None:
-            key = self._key_of_failures(token, network, now)
-            if key is not None:
-                return _Stop("token", _BAD_TOKENS, limits.failed_tokens, key)
-        if limits.address is not None and limits.address.take(network, now):
-            return _Stop("address", "Too many calls from this address.", limits.address, network)
+        if allowance.wait(key_of(who), now):
+            return _Stop("user", f"Too many {what}.", allowance, key_of(who))
+        if limits.app is not None and limits.app.wait(who.app_id, now):
+            return _Stop("app", "Too many calls of this app.", limits.app, who.app_id)
         return None
 
     def _key_of_failures(self, token: str, network: str, now: float) -> str | None:
         """Return for what a token may not be looked at now: its address, unless it is one of ours, or itself."""
         failed = self._limits.failed_tokens
-        if failed.wait(network, now) and not self._authority.knows_token(token):
+        if failed.wait(network, now) and self._authority.recall_token(token) is None:
             return network
         mark = _mark(token)
         return mark if failed.wait(mark, now) else None
@@ -141,6 +170,11 @@ class Gate:
         self._told[address] = at, calls
         if len(self._told) > _TOLD:
             self._told.popitem(last=False)
+
+
+def key_of(who: Identity) -> str:
+    """Return what a user is counted under."""
+    return f"{who.app_id} {who.user_id}"
 
 
 def _token(path: str, query: bytes, headers: Headers) -> str | None:

@@ -31,7 +31,8 @@ class GatedHttp(GatewayHttp):
         if address != peer:
             self.scope["client"] = (address, 0)
         url = httptools.parse_url(self.url)
-        stop = self.gate.stop(address, _path(url.path or b"/"), url.query or b"", self.headers)
+        method, path = self.parser.get_method(), _path(url.path or b"/")
+        stop = self.gate.stop(address, method, path, url.query or b"", self.headers)
         upgrade = self.parser.should_upgrade() and self._should_upgrade()
         if stop is None or upgrade:
             super().on_headers_complete()

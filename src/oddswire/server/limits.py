@@ -47,17 +47,24 @@ class Allowance:
     def standing(self, key: str, now: float) -> Standing:
         """Return how a key stands; takes nothing."""
         level = self._level(key, now)
-        return Standing(int(self._burst), int(level + 1e-9), (self._burst - level) / self._rate)
+        return Standing(int(self._burst), max(0, int(level + 1e-9)), (self._burst - level) / self._rate)
 
     def take(self, key: str, now: float) -> float:
         """Take one and return 0.0; or take nothing and return the seconds after which to try again."""
         level = self._level(key, now)
         missing = self._missing(level)
-        self._buckets[key] = (level if missing else level - 1.0, now)
+        self._keep(key, level if missing else level - 1.0, now)
+        return missing
+
+    def charge(self, key: str, now: float) -> None:
+        """Take one even if there is none, down to a burst's debt: for what is known only once it has happened."""
+        self._keep(key, max(-self._burst, self._level(key, now) - 1.0), now)
+
+    def _keep(self, key: str, level: float, now: float) -> None:
+        self._buckets[key] = (level, now)
         self._buckets.move_to_end(key)
         if len(self._buckets) > self._keys:
             self._buckets.popitem(last=False)
-        return missing
 
     def _level(self, key: str, now: float) -> float:
         level, at = self._buckets.get(key, (self._burst, now))
@@ -73,7 +80,7 @@ class Limits:
     """How much of what is let through: of users, of apps and of addresses; None is no limit.
 
     Failures are counted apart from what failed: `failed_sign_ins` by address, `failed_tokens` by address and, of tokens
-    that are ours but not good any more, by token.
+    that are ours but not good any more, by token; `refused` by address, all calls of nobody that got a 4xx.
     """
 
     orders: Allowance
@@ -81,5 +88,6 @@ class Limits:
     sign_ins: Allowance
     failed_sign_ins: Allowance
     failed_tokens: Allowance
+    refused: Allowance
     app: Allowance | None
     address: Allowance | None

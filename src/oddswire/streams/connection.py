@@ -41,7 +41,7 @@ REPLIES_BYTES = 64 * 1024
 _logger = structlog.get_logger("oddswire.streams")
 
 VerifyToken = Callable[[str], Awaitable[Identity] | Identity]
-"""Return whom a token proves, or raise `Refused`, `Unavailable` or `Limited`; its look at revocations is the last it does."""
+"""Return whom a token proves, or raise `Refused`, `Unavailable` or `Limited`. It looks at revocations last of all."""
 
 
 class Socket(Protocol):

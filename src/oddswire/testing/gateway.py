@@ -19,6 +19,7 @@ UNLIMITED = Settings(
     reads_per_second=100_000,
     sign_ins_per_second=100_000,
     failed_sign_ins_per_minute=100_000,
+    refused_per_second=100_000,
     calls_per_second_per_app=0,
     calls_per_second_per_address=0,
     drain_seconds=0,
