@@ -14,6 +14,7 @@ from importlib.metadata import distribution
 from pathlib import Path
 
 import httpx
+import msgspec
 import pytest
 import websockets
 from cryptography import x509
@@ -24,9 +25,10 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from oddswire.config import Settings
+from oddswire.server.addresses import parse_networks
 from oddswire.server.app import REQUESTS_END_SECONDS
 from oddswire.streams.roster import FAREWELL_SECONDS
-from oddswire.testing.gateway import RunningGateway, running_gateway
+from oddswire.testing.gateway import UNLIMITED, RunningGateway, running_gateway
 from oddswire.wire.liveness import BEAT_MS, BEAT_SPREAD
 
 ROOT = Path(__file__).parent.parent
@@ -154,7 +156,12 @@ def test_nginx_waits_longer_than_heartbeats_and_orders_take() -> None:
 def test_proxies_take_nobody_s_word_for_an_address() -> None:
     assert "proxy_set_header X-Forwarded-For $remote_addr;" in text("nginx.conf")
     assert "proxy_add_x_forwarded_for" not in text("nginx.conf")
+    assert "header_up X-Forwarded-For {remote_host}" in text("Caddyfile")
     assert "trusted_proxies" not in text("Caddyfile")
+    (trusted,) = re.findall(r"^Environment=ODDSWIRE_TRUSTED_PROXIES=(.*)$", text("oddswire.service"), re.M)
+    assert [str(network) for network in parse_networks(trusted)] == ["127.0.0.1/32", "::1/128"]
+    for name in ("nginx.conf", "Caddyfile"):
+        assert "ODDSWIRE_TRUSTED_PROXIES=127.0.0.1" in (DEPLOY / name).read_text()
 
 
 # ---- proxies, as they are
@@ -247,7 +254,8 @@ async def proxied(name: str, tmp_path: Path) -> AsyncIterator[Proxied]:
     folder.mkdir()
     certificate(folder)
     port = free_port()
-    async with running_gateway(tmp_path) as gateway:
+    behind: Settings = msgspec.structs.replace(UNLIMITED, trusted_proxies="127.0.0.1")
+    async with running_gateway(tmp_path, behind) as gateway:
         command = PROXIES[name](folder, gateway.base_url.removeprefix("http://"), port)
         with (folder / "output.log").open("w") as output:
             environ = {"HOME": str(folder), "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
@@ -299,3 +307,24 @@ async def test_a_socket_and_calls_go_through_and_no_token_is_logged(name: str, t
         assert "/ws" in there.logs()
         for secret in (token, SECRET, "token="):
             assert secret not in there.logs()
+
+
+@pytest.mark.parametrize("name", PROXIES)
+async def test_the_gateway_sees_the_client_s_address_and_nobody_makes_one_up(name: str, tmp_path: Path) -> None:
+    forged = {"x-forwarded-for": "203.0.113.9", "forwarded": "for=203.0.113.9", "x-real-ip": "203.0.113.9"}
+    async with proxied(name, tmp_path) as there:
+        token = (await there.gateway.sign_in("ann")).access_token
+        url = f"wss://{NAME}:{there.port}/ws?appId={there.gateway.app_id}&token={token}"
+        connecting = websockets.connect(
+            url,
+            ssl=there.tls,
+            host="127.0.0.1",
+            port=there.port,
+            proxy=None,
+            local_addr=("127.0.0.2", 0),
+            additional_headers=forged,
+        )
+        async with connecting as connection, httpx.AsyncClient(trust_env=False) as admin:
+            await connection.recv()
+            listed = (await admin.get(f"{there.gateway.admin_url}/connections")).json()["data"]
+        assert [one["address"] for one in listed] == ["127.0.0.2"]

@@ -201,6 +201,27 @@ def test_revocation_is_asked_every_time(verifier: TokenVerifier, revocations: Re
     assert refusal(lambda: verifier.verify(GOOD, "demo", NOW)) == "session_revoked"
 
 
+def test_a_token_of_ours_is_recalled_even_once_it_is_not_good_any_more(verifier: TokenVerifier) -> None:
+    assert verifier.recall(GOOD) is None
+    verifier.verify(GOOD, "demo", NOW)
+    assert refusal(lambda: verifier.verify(GOOD, "demo", 1 << 50)) == "token_expired"
+    found = verifier.recall(GOOD)
+    assert found is not None
+    assert found.user_id == "ann"
+    for other in (GOOD + "A", "é", "", "A" * 5000):
+        assert verifier.recall(other) is None
+    assert refusal(lambda: verifier.verify(GOOD[:-4] + "AAAA", "demo", NOW)) == "token_invalid"
+    assert verifier.recall(GOOD[:-4] + "AAAA") is None
+
+
+def test_a_token_that_was_just_made_is_learned(verifier: TokenVerifier) -> None:
+    ann = verifier.verify(GOOD, "demo", NOW)
+    verifier.use(STRANGER)
+    assert verifier.recall(GOOD) is None
+    verifier.learn(GOOD, ann)
+    assert verifier.recall(GOOD) == ann
+
+
 def test_a_refusal_never_repeats_the_token(verifier: TokenVerifier) -> None:
     with pytest.raises(Refused) as caught:
         verifier.verify(with_claims(aud="other"), "demo", NOW)

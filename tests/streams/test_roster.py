@@ -67,6 +67,21 @@ async def test_caps_are_counted_and_given_back() -> None:
     assert roster.seat(anonymous, "ann")
 
 
+async def test_each_cap_says_that_it_is_it() -> None:
+    roster = open_roster(Caps(user=2, address=1, app=4))
+    for user in ("ann", "ann", None, "bob"):
+        Guest(roster, user)
+    for user, who in (("ann", "The app"), ("eve", "The app")):
+        assert roster.why_full(Guest(roster, user), user).startswith(f"{who} has 4 ")
+    roster = open_roster(Caps(user=2, address=1))
+    for user in ("ann", "ann", None):
+        Guest(roster, user)
+    assert roster.why_full(Guest(roster, "ann"), "ann") == "The user has 2 connections already, which is the most here."
+    assert roster.why_full(Guest(roster), None).startswith("This address, of those without a user, has 1 ")
+    assert not Guest(roster).seated
+    assert Guest(roster, address="10.0.0.2").seated
+
+
 async def test_closing_sessions_and_apps() -> None:
     roster = open_roster()
     ann, bob, nobody = Guest(roster, "ann"), Guest(roster, "bob"), Guest(roster)

@@ -20,7 +20,8 @@ def parse_networks(text: str) -> tuple[Network, ...]:
     Raises:
         OperatorError: `config_invalid`; says which entry, and never what it was.
     """
-    return tuple(_network(entry.strip(), number) for number, entry in enumerate(text.split(","), 1) if text.strip())
+    entries = text.split(",") if text.strip() else []
+    return tuple(_network(entry.strip(), number) for number, entry in enumerate(entries, 1))
 
 
 class Proxies:

@@ -13,6 +13,8 @@ from oddswire.server.websocket import Refusal, refusal_body
 
 UNREAD: Final = 64 * 1024
 """Bytes of answers that a client has not read: who sends on all the same is cut off."""
+MOST_WAITING: Final = 8
+"""Requests of one connection that may wait for an earlier one's answer; who sends more ahead is cut off after them."""
 _SLASHES: Final = re.compile("//+")
 
 
@@ -22,9 +24,27 @@ class GatedHttp(GatewayHttp):
     gate: ClassVar[Gate]
     _stop: Refusal | None = None
 
+    def on_message_begin(self) -> None:
+        """Begin with a request, unless nothing more is heard on this connection."""
+        if not self._deaf:
+            super().on_message_begin()
+
+    def on_url(self, url: bytes) -> None:
+        """Take its target."""
+        if not self._deaf:
+            super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take one of its headers."""
+        if not self._deaf:
+            super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
         """Let the call in, or remember why not until its body has passed by."""
         if self._deaf:
+            return
+        if len(self.pipeline) >= MOST_WAITING:
+            self._end_with(self.pipeline[0][0])
             return
         peer = self.client[0] if self.client else ""
         address = self.gate.client(peer, self.headers)
@@ -43,9 +63,7 @@ class GatedHttp(GatewayHttp):
         self._stop = stop
         earlier: RequestResponseCycle | None = self.cycle
         if earlier is not None and not earlier.response_complete:
-            # an earlier request of this connection is still being answered: that answer is the last one here
-            earlier.keep_alive = False
-            self._deaf = True
+            self._end_with(self.pipeline[0][0] if self.pipeline else earlier)
         elif self.expect_100_continue:
             self._answer(stop, keep=False)
 
@@ -62,6 +80,13 @@ class GatedHttp(GatewayHttp):
             super().on_message_complete()
         else:
             self._answer(self._stop, keep=self.parser.should_keep_alive())
+
+    def _end_with(self, last: RequestResponseCycle) -> None:
+        """Let an earlier request of this connection, which is not answered yet, be the last one here."""
+        last.keep_alive = False
+        self._deaf = True
+        self._in_head = False
+        self._arrived()
 
     def _answer(self, stop: Refusal, *, keep: bool) -> None:
         self._stop = None
