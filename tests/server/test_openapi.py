@@ -141,3 +141,18 @@ async def test_answers_have_the_fields_that_are_described(gateway: RunningGatewa
         ("Market", market),
     ]:
         assert set(schemas[name]["required"]) <= set(found) <= set(schemas[name]["properties"]), name
+
+
+def test_how_a_caller_stands_is_described_where_it_is_told(document: dict[str, Any]) -> None:
+    rate = {"RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"}
+    for name, operation in operations(document):
+        counted = "/trading/" in name or name.endswith(
+            (" /venues", " /markets", " /auth/token", " /auth/token/refresh")
+        )
+        for status, answer in operation["responses"].items():
+            told = rate & set(answer.get("headers", {}))
+            if status == "429":
+                assert told == rate, name
+            elif status[0] == "2":
+                assert told == (rate if counted else set()), (name, status)
+        assert ("429" in operation["responses"]) == (not name.endswith("z")), name

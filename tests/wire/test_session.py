@@ -90,7 +90,7 @@ def test_the_founding_document() -> None:
 
 @pytest.mark.parametrize(
     ("code", "close"),
-    [("token_invalid", 4101), ("token_expired", 4101), ("session_revoked", 4001), ("rate_limited", 4202)],,
+    [("token_invalid", 4101), ("token_expired", 4101), ("session_revoked", 4001), ("rate_limited", 4202)],
 )
 def test_a_bad_token_at_connect_is_an_error_and_a_close(code: str, close: int) -> None:
     session = fresh()
