@@ -48,10 +48,11 @@ class Flooded(Struct):
 
 
 class Round(NamedTuple):
-    """What calls took in ms, by what they were, and the server's share of a core."""
+    """What calls took in ms, by what they were; the server's share of a core, and how much it had to wait for it."""
 
     times: Times
     cores: float
+    waited: float
 
 
 class Caller:
@@ -150,9 +151,10 @@ def flooding(kind: str, port: int, rate: float, found: list[Flooded]) -> Iterato
 async def a_round(gateway: Gateway, users: list[User], seconds: float) -> Round:
     """Return what everything took."""
     times: Times = {measure: [] for measure in MEASURES}
-    cpu, at = gateway.cpu_seconds(), time.perf_counter()
+    cpu, waited, at = gateway.cpu_seconds(), gateway.waited_seconds(), time.perf_counter()
     await asyncio.gather(*(user.go_on(seconds, times) for user in users))
-    return Round(times, (gateway.cpu_seconds() - cpu) / (time.perf_counter() - at))
+    took = time.perf_counter() - at
+    return Round(times, (gateway.cpu_seconds() - cpu) / took, (gateway.waited_seconds() - waited) / took)
 
 
 def percentile(times: list[float], share: float) -> float:
@@ -176,6 +178,9 @@ class Found(Struct):
     floods: list[Flooded]
     server_cores_quiet: float
     server_cores_flooded: float
+    waited_quiet: list[float]
+    """Of each second, how long the server was ready to run while others had its core: of each round."""
+    waited_flooded: list[float]
     figures: dict[str, Figure]
 
 
@@ -198,7 +203,8 @@ async def measure(gateway: Gateway, kind: str, rate: float, rounds: int, seconds
         f"{name}_p{share * 100:.0f}": figure(quiet, flooded, name, share) for name in MEASURES for share in (0.5, 0.99)
     }
     cores = [statistics.mean(one.cores for one in some) for some in (quiet, flooded)]
-    return Found(floods, cores[0], cores[1], figures)
+    waits = [[round(one.waited, 2) for one in some] for some in (quiet, flooded)]
+    return Found(floods, cores[0], cores[1], waits[0], waits[1], figures)
 
 
 def figure(quiet: list[Round], flooded: list[Round], name: str, share: float) -> Figure:
@@ -217,6 +223,7 @@ def show(kind: str, found: Found) -> None:
     for flood in found.floods:
         console.print(f"{kind}: {flood.sent_a_second:.0f} a second, answers {flood.answers}, {flood.cores:.2f} cores")
     console.print(f"server: {found.server_cores_quiet:.2f} cores quiet, {found.server_cores_flooded:.2f} flooded")
+    console.print(f"its wait for the core: {found.waited_quiet} quiet, {found.waited_flooded} flooded")
     table = Table(kind, "quiet ms", "flooded ms", "ratio (median of pairs)", "each pair")
     for name, row in found.figures.items():
         each = " ".join(map(str, row.ratios))

@@ -42,6 +42,11 @@ class Gateway:
         fields = Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
         return (int(fields[11]) + int(fields[12])) / _TICKS
 
+    def waited_seconds(self) -> float:
+        """Return how long its threads have been ready to run while their core did something else."""
+        tasks = Path(f"/proc/{self.process.pid}/task").glob("*/schedstat")
+        return sum(int(task.read_text().split()[1]) for task in tasks) / 1e9
+
     def sign_in(self, user: str) -> str:
         """Return an access token."""
         headers = {"x-app-id": "demo", "x-app-api-key": "demo-key"}
