@@ -97,7 +97,9 @@ def test_the_image_is_built_from_what_is_there_and_let_through() -> None:
 
 
 def locked(name: str) -> dict[str, str]:
-    blocks = re.split(r"^(?=\S)", (ROOT / name).read_text(), flags=re.M)
+    # who wants a package may differ between the two, which one it is may not
+    pins = re.sub(r"^ +#.*\n", "", (ROOT / name).read_text(), flags=re.M)
+    blocks = re.split(r"^(?=\S)", pins, flags=re.M)
     return {canonicalize_name(block.partition("==")[0]): block for block in blocks if block}
 
 

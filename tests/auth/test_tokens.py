@@ -215,11 +215,10 @@ def test_a_token_of_ours_is_recalled_even_once_it_is_not_good_any_more(verifier:
 
 
 def test_a_token_that_was_just_made_is_learned(verifier: TokenVerifier) -> None:
-    ann = verifier.verify(GOOD, "demo", NOW)
-    verifier.use(STRANGER)
-    assert verifier.recall(GOOD) is None
-    verifier.learn(GOOD, ann)
-    assert verifier.recall(GOOD) == ann
+    made = issue(RING, "demo", "ann", "ses_1", IAT, 3600)
+    assert verifier.recall(made.token) is None
+    verifier.learn(made)
+    assert verifier.recall(made.token) == made.identity == verifier.verify(made.token, "demo", NOW)
 
 
 def test_a_refusal_never_repeats_the_token(verifier: TokenVerifier) -> None:

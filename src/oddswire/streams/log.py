@@ -9,6 +9,7 @@ from oddswire.store.base import Ring, Tx
 
 PAGE_EVENTS = 256
 RING_BYTES = 32 * 1024
+_TRIES = 8
 
 
 class Stream(NamedTuple):
@@ -46,13 +47,13 @@ def by_id(tx: Tx, stream_id: int) -> Stream | None:
 
 def open_stream(tx: Tx, app_id: str, user_id: str, now: int) -> Stream:
     """Return a user's stream, made at `now` (ms) where it is the first time."""
-    stream = find(tx, app_id, user_id)
-    if stream is None:
-        tx.run("streams.insert", new_stream_id(now), app_id, user_id, now)
+    for _ in range(_TRIES):
         stream = find(tx, app_id, user_id)
-    if stream is None:
-        raise RuntimeError("a stream that was just made is not there")
-    return stream
+        if stream is not None:
+            return stream
+        # an id that another stream of this millisecond has changes nothing: the next try has another
+        tx.run("streams.insert", new_stream_id(now), app_id, user_id, now)
+    raise RuntimeError("no stream could be made: every id was taken")
 
 
 def append(tx: Tx, history_id: str, stream: Stream, events: Sequence[UserEvent]) -> Stream:

@@ -6,7 +6,7 @@ SELECT stream_id, app_id, user_id, head, tail, last_timestamp FROM streams WHERE
 
 -- name: insert
 INSERT INTO streams (stream_id, app_id, user_id, created_at) VALUES ($1, $2, $3, $4)
-ON CONFLICT (app_id, user_id) DO NOTHING;
+ON CONFLICT DO NOTHING;
 
 -- name: advance
 UPDATE streams SET head = $2, last_timestamp = $3 WHERE stream_id = $1;
