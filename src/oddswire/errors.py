@@ -44,6 +44,15 @@ CODES: dict[str, Code] = {
     "api_key_in_browser": Code(403, "API key in a browser", "Call this from your own backend, and replace the key."),
     "unknown_app": Code(403, "Unknown or inactive app", "Check the app's id; `oddswire app list` shows them."),
     "origin_not_allowed": Code(403, "Origin not allowed", "Add it with `oddswire app create --origin`."),
+    "wallet_sign_in_off": Code(403, "Wallet sign-in is off", "Switch it on with `oddswire app wallet on`."),
+    "wallet_message_invalid": Code(
+        400, "Not an EIP-4361 message", "Have the `message` of `POST /auth/start` signed as it is."
+    ),
+    "wallet_message_refused": Code(
+        403, "Message not for this app or time", "Have the `message` of `POST /auth/start` signed as it is."
+    ),
+    "nonce_invalid": Code(401, "Nonce not valid", "Begin again with `POST /auth/start`: a nonce serves once."),
+    "signature_invalid": Code(401, "Signature not valid", "Sign the message with `personal_sign`, by its own address."),
     "operator_only": Code(
         403, "For operators only", "Call it from a tool, not a page, by the address it listens on, such as 127.0.0.1."
     ),

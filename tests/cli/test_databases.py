@@ -40,7 +40,12 @@ async def test_an_app_is_made_listed_and_switched_off(cli: Cli, at: Path) -> Non
     assert (await cli("app", "disable", "shop")).code == 0
 
     listed = await cli("app", "list", "--json")
-    assert json.loads(listed.out) == {"appId": "shop", "active": False, "origins": ["https://shop.example"]}
+    assert json.loads(listed.out) == {
+        "appId": "shop",
+        "active": False,
+        "origins": ["https://shop.example"],
+        "wallet": False,
+    }
     assert "https://shop.example" in (await cli("app", "list")).out
     assert answer["apiKey"] not in listed.out
 

@@ -30,7 +30,18 @@ COMMANDS = paths(typer.main.get_command(root))
 def test_every_command_is_there() -> None:
     assert {" ".join(path) for path in COMMANDS} == {
         *("", "serve", "demo", "check", "backup", "restore", "token", "watch"),
-        *("app", "app create", "app list", "app disable", "order", "order place", "order cancel"),
+        *(
+            "app",
+            "app create",
+            "app list",
+            "app disable",
+            "app wallet",
+            "app wallet on",
+            "app wallet off",
+            "order",
+            "order place",
+            "order cancel",
+        ),
         *("order cancel-all", "order list", "markets", "balance", "holdings", "fills", "events"),
         *("keys", "keys list", "keys rotate", "keys retire"),
         *("app provider", "app provider set", "app provider show", "app provider remove"),

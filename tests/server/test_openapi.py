@@ -25,6 +25,7 @@ ROUTES = {
     ),
     *("post /trading/orders", "get /trading/orders", "get /trading/orders/{orderId}"),
     *("post /trading/orders/{orderId}/cancel", "post /trading/orders/cancel-all"),
+    *("post /auth/start", "post /auth/verify"),
     *("get /venues", "get /markets", "get /healthz", "get /readyz"),
 }
 
@@ -147,7 +148,7 @@ def test_how_a_caller_stands_is_described_where_it_is_told(document: dict[str, A
     rate = {"RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"}
     for name, operation in operations(document):
         counted = "/trading/" in name or name.endswith(
-            (" /venues", " /markets", " /auth/token", " /auth/token/refresh")
+            (" /venues", " /markets", " /auth/token", " /auth/token/refresh", " /auth/start", " /auth/verify")
         )
         for status, answer in operation["responses"].items():
             told = rate & set(answer.get("headers", {}))

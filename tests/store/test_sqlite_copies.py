@@ -100,7 +100,7 @@ def test_a_log_that_was_left_behind_is_not_played_into_what_is_restored(path: Pa
     backup(path, copy)
     script = (
         "import os, sqlite3, sys; c = sqlite3.connect(sys.argv[1], isolation_level=None)\n"
-        "c.execute(\"INSERT INTO apps VALUES ('late', '[]', 1, 0)\"); os._exit(9)"
+        "c.execute(\"INSERT INTO apps (app_id, origins, active, created_at) VALUES ('late', '[]', 1, 0)\"); os._exit(9)"
     )
     assert python(script, path).returncode == 9
     log = path.with_name("oddswire.db-wal")
@@ -115,7 +115,7 @@ def test_a_log_without_its_database_is_not_played_either(path: Path, tmp_path: P
     make(path, "ann")
     backup(path, copy)
     with closing(connect(path)) as connection:
-        connection.execute("INSERT INTO apps VALUES ('late', '[]', 1, 0)")
+        connection.execute("INSERT INTO apps (app_id, origins, active, created_at) VALUES ('late', '[]', 1, 0)")
         log = path.with_name("oddswire.db-wal").read_bytes()
     path.unlink()
     path.with_name("oddswire.db-wal").write_bytes(log)
@@ -202,7 +202,8 @@ def test_a_crash_while_restoring_leaves_the_old_one_whole(path: Path, tmp_path: 
     backup(path, copy)
     script = (
         "import os, sqlite3, sys; c = sqlite3.connect(sys.argv[1], isolation_level=None)\n"
-        "c.execute(\"INSERT INTO apps VALUES ('only in the log', '[]', 1, 0)\"); os._exit(9)"
+        "c.execute(\"INSERT INTO apps (app_id, origins, active, created_at) VALUES ('only in the log', '[]', 1, 0)\"); "
+        "os._exit(9)"
     )
     assert python(script, path).returncode == 9
     assert python(CRASH, copy, path, where).returncode == 9

@@ -18,16 +18,18 @@ _APP_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 
 
 class App(NamedTuple):
-    """A registered app; `origins` in the form a browser sends, `created_at` in ms."""
+    """A registered app; `origins` in the form a browser sends, `created_at` in ms, `wallet` if it takes wallets."""
 
     app_id: str
     origins: tuple[str, ...]
     active: bool
     created_at: int
+    wallet: bool = False
 
 
-def _app(app_id: str, origins: str, active: int, created_at: int) -> App:
-    return App(app_id, tuple(msgspec.json.decode(origins, type=list[str])), bool(active), created_at)
+def _app(app_id: str, origins: str, active: int, created_at: int, wallet: int) -> App:
+    listed = tuple(msgspec.json.decode(origins, type=list[str]))
+    return App(app_id, listed, bool(active), created_at, bool(wallet))
 
 
 def hash_secret(secret: str) -> str:
@@ -84,6 +86,16 @@ def disable(tx: Tx, app_id: str, now: int) -> None:
         revocations.add(tx, "app", app_id, "", now)
     else:
         get(tx, app_id)
+
+
+def take_wallets(tx: Tx, app_id: str, wanted: bool) -> App:
+    """Let an app's users sign in by wallet, or not any more; return the app. Who is signed in stays so.
+
+    Raises:
+        Missing: there is none of that id.
+    """
+    tx.run("apps.take_wallets", app_id, int(wanted))
+    return get(tx, app_id)
 
 
 def by_key(tx: Tx, app_id: str | None, key: str) -> App:

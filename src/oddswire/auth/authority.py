@@ -3,10 +3,11 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 
 import structlog
 
-from oddswire.auth import apps, keys, providers, revocations, sessions, tokens
+from oddswire.auth import apps, keys, nonces, providers, revocations, sessions, tokens, wallet
 from oddswire.auth.apps import App, AppDirectory
 from oddswire.auth.identity import Identity
 from oddswire.auth.jwks_fetch import JwksFetch
@@ -19,7 +20,7 @@ from oddswire.auth.sessions import Session
 from oddswire.clock import Clock
 from oddswire.errors import Refused, Unavailable
 from oddswire.store.base import Bell, Revoked, Store, Tx
-from oddswire.wire.bodies import SignedIn, SignedInUser
+from oddswire.wire.bodies import WALLET_USER_PREFIX, SignedIn, SignedInUser, StartWallet, WalletStarted
 
 _REFRESH_SECONDS = 1.0
 _SWEEP_ROWS = 500
@@ -185,6 +186,68 @@ class Authority:
         session, refresh_token = await self._store.write(unit)
         return self._issue(session, refresh_token)
 
+    async def start_wallet(self, app: App, origin: str | None, wanted: StartWallet) -> WalletStarted:
+        """Return a new nonce for a sign-in by wallet and, for an address, the message to be signed.
+
+        It names the request's `origin`, or where no page made it the first of the app's that is one page's.
+
+        Raises:
+            InvalidInput: `invalid_body`: no address.
+            Refused: `wallet_sign_in_off`; `origin_not_allowed`: the app has none that a message could name.
+            Unavailable: `store_unavailable`.
+        """
+        _must_take_wallets(app)
+        address = None if wanted.address is None else wallet.address_of(wanted.address)
+        page = origin or next((allowed for allowed in app.origins if "*" not in allowed), None)
+        if address is not None and page is None:
+            raise Refused("origin_not_allowed", "The app has no origin that a message could name.")
+        nonce = await self._store.write(lambda tx: nonces.issue(tx, app.app_id, self._clock.now()))
+        started = WalletStarted(
+            nonce=nonce.text, issued_at=nonce.issued_at, expires_at=nonce.expires_at, chain_ids=list(wallet.CHAINS)
+        )
+        if address is not None and page is not None:
+            started.message = wallet.challenge(
+                app.app_id,
+                address,
+                wanted.chain_id,
+                origin=page,
+                nonce=nonce.text,
+                now=nonce.issued_at,
+                until=nonce.expires_at,
+            )
+        return started
+
+    async def sign_in_wallet(
+        self, app: App, origin: str | None, message: str, signature: str, label: str = ""
+    ) -> SignedIn:
+        """Begin a session for whose address has signed a message with one of our nonces.
+
+        `origin` is that of the request, where a page made it. The nonce is used up by the session's own commit, so of
+        two who send the same message one signs in; a refusal changes nothing.
+
+        Raises:
+            InvalidInput: `wallet_message_invalid`.
+            Refused: `wallet_sign_in_off`, `wallet_message_refused`, `signature_invalid`, `nonce_invalid`,
+                `unknown_app`.
+            Unavailable: `store_unavailable`.
+        """
+        _must_take_wallets(app)
+        proved = wallet.prove(message, signature, origins=app.origins, origin=origin, now=self._clock.now())
+        user_id = WALLET_USER_PREFIX + proved.address.lower()
+
+        def unit(tx: Tx) -> tuple[Session, str]:
+            now = self._clock.now()
+            begun = sessions.sign_in(
+                tx, app.app_id, user_id, label, self.revocations.first_sign_in(app.app_id, user_id, now)
+            )
+            # what is remembered of the app may be a second old
+            _must_take_wallets(apps.get(tx, app.app_id))
+            nonces.take(tx, app.app_id, proved.nonce, proved.issued_at, now)
+            return begun
+
+        session, refresh_token = await self._store.write(unit)
+        return self._issue(session, refresh_token)
+
     async def renew(self, app_id: str, refresh_token: str) -> SignedIn:
         """Return a new access token with the same refresh token, whose life is extended.
 
@@ -252,8 +315,9 @@ class Authority:
         self.revocations.forget(now)
         await self._store.write(lambda tx: revocations.sweep(tx, now))
         await self._store.write(lambda tx: keys.sweep(tx, now))
-        while await self._store.write(lambda tx: sessions.sweep(tx, now, _SWEEP_ROWS)) == _SWEEP_ROWS:
-            pass
+        for swept in (sessions.sweep, nonces.sweep):
+            while await self._store.write(partial(swept, now=now, limit=_SWEEP_ROWS)) == _SWEEP_ROWS:
+                pass
 
     def _issue(self, session: Session, refresh_token: str) -> SignedIn:
         app_id, user_id = session.app_id, session.user_id
@@ -263,3 +327,8 @@ class Authority:
         return SignedIn(
             access_token=issued.token, refresh_token=refresh_token, expires_in=self._life, user=SignedInUser(id=user_id)
         )
+
+
+def _must_take_wallets(app: App) -> None:
+    if not app.wallet:
+        raise Refused("wallet_sign_in_off", "This app does not let its users sign in by wallet.")

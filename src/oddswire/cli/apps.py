@@ -65,13 +65,22 @@ def list_apps(database: options.Database = options.DATABASE, as_json: options.Js
     found = asyncio.run(work())
     if as_json:
         for app in found:
-            output.line(output.as_json({"appId": app.app_id, "active": app.active, "origins": app.origins}))
+            output.line(
+                output.as_json(
+                    {"appId": app.app_id, "active": app.active, "origins": app.origins, "wallet": app.wallet}
+                )
+            )
         return
-    output.rows(("app", "active", "origins"), map(_cells, found))
+    output.rows(("app", "active", "wallet", "origins"), map(_cells, found))
 
 
 def _cells(app: "App") -> list[output.Cell]:
-    return [app.app_id, "yes" if app.active else "no", "\n".join(app.origins) or "none (backends only)"]
+    return [
+        app.app_id,
+        "yes" if app.active else "no",
+        "on" if app.wallet else "off",
+        "\n".join(app.origins) or "none (backends only)",
+    ]
 
 
 @commands.command("disable")

@@ -13,6 +13,7 @@ import typer
 from typer.exceptions import TyperException
 
 from oddswire.cli import (
+    app_wallet,
     apps,
     backups,
     check,
@@ -51,6 +52,7 @@ root.command("check", rich_help_panel="Run it")(check.check)
 root.command("backup", rich_help_panel="Run it")(backups.backup)
 root.command("restore", rich_help_panel="Run it")(backups.restore)
 apps.commands.add_typer(providers.commands, name="provider")
+apps.commands.add_typer(app_wallet.commands, name="wallet")
 root.add_typer(apps.commands, name="app", rich_help_panel="Run it")
 root.add_typer(keys.commands, name="keys", rich_help_panel="Run it")
 root.add_typer(users.commands, name="user", rich_help_panel="Run it")

@@ -104,10 +104,10 @@ async def spends_read(connection: _Connection, _: BaseRouteHandler) -> None:
 
 @contextmanager
 def counting_failures(call: Call) -> Iterator[None]:
-    """Count a refusal in here against the address it came from."""
+    """Count a refusal in here against the address it came from, also of what could not be understood."""
     try:
         yield
-    except Refused:
+    except (InvalidInput, Refused):
         failed, network, now = call.parts.limits.failed_sign_ins, network_of(call.address), call.parts.clock.monotonic()
         failed.take(network, now)
         _show(call, failed.standing(network, now))

@@ -20,7 +20,7 @@ from oddswire.server.limits import Allowance, Limits
 from oddswire.server.websocket import PATH, Refusal, parsed_query
 from oddswire.streams.roster import network_of
 
-SIGN_IN_PATHS: Final = frozenset({"/auth/token", "/auth/token/refresh"})
+SIGN_IN_PATHS: Final = frozenset({"/auth/token", "/auth/token/refresh", "/auth/start", "/auth/verify"})
 PROBES: Final = frozenset({"/healthz", "/readyz"})
 """What balancers and supervisors ask: never stopped."""
 OPEN_PATHS: Final = frozenset({"/venues", "/markets"})

@@ -73,14 +73,14 @@ class StoreSuite:
     async def test_one_is_the_first_row_or_none(self, store: Store) -> None:
         """A shape gets the columns in their order."""
         await store.write(add("ann", 7))
-        assert await store.read(lambda tx: tx.one(lambda *row: row, "apps.find", "ann")) == ("ann", "[]", 1, 7)
+        assert await store.read(lambda tx: tx.one(lambda *row: row[:4], "apps.find", "ann")) == ("ann", "[]", 1, 7)
         assert await store.read(lambda tx: tx.one(lambda *row: row, "apps.find", "bob")) is None
 
     async def test_values_come_back_as_they_went_in(self, store: Store) -> None:
         """64-bit numbers to their ends, any text."""
         rows = [(2**63 - 1, "Ω 🎲 'quoted' \"twice\"\n$1 ?1 %s"), (-(2**63), "")]
         await store.write(lambda tx: [tx.run("apps.insert", text, text, number) for number, text in rows])
-        found = await store.read(lambda tx: tx.all(lambda *row: row, "apps.all"))
+        found = await store.read(lambda tx: tx.all(lambda *row: row[:4], "apps.all"))
         assert sorted(found) == sorted((text, text, 1, number) for number, text in rows)
 
     async def test_a_float_is_refused_and_the_unit_undone(self, store: Store) -> None:

@@ -1,6 +1,6 @@
 """The bodies of the REST calls, both ways, shared by the server and the client (PROTOCOL 2.5)."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -11,13 +11,16 @@ TimeInForce = Literal["gtc", "ioc", "fok", "gtd"]
 # `$` alone would let a newline pass at the end
 ClientOrderId = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_:+=/.-]+$(?!\n)")]
 Id = Annotated[str, Meta(min_length=1, max_length=128)]
+WALLET_USER_PREFIX: Final = "wallet:"
+"""What the ids of users begin with who signed in by wallet, and no others: none that a backend vouches for."""
 UserId = Annotated[
     str,
     Meta(
         min_length=1,
         max_length=128,
-        pattern=r"^[^\u0000-\u001f\u007f]+$(?!\n)",
-        description="The app's own id of its user: no control characters",
+        pattern=rf"^(?!{WALLET_USER_PREFIX})[^\u0000-\u001f\u007f]+$(?!\n)",
+        description=f"The app's own id of its user: no control characters, and not beginning with "
+        f"`{WALLET_USER_PREFIX}`, which is for who signs in by wallet",
     ),
 ]
 Amount = Annotated[
@@ -32,6 +35,8 @@ Amount = Annotated[
     ),
 ]
 """An exact amount, as the JSON text it was sent as: `oddswire.money.parse_amount` reads it."""
+ChainId = Literal[1, 137]
+"""The chains a wallet may sign in on, Ethereum and Polygon: an address is the same on both."""
 Cursor = Annotated[int, Meta(ge=0, description="The answer is exactly the state after this event")]
 
 
@@ -46,6 +51,35 @@ class SignInRequest(Body):
     """`POST /auth/token`, by the app's own backend with its API key."""
 
     user_id: UserId
+    label: Annotated[str, Meta(max_length=80)] = ""
+
+
+class StartWallet(Body):
+    """`POST /auth/start`: with an `address`, a message is returned that is ready to be signed."""
+
+    address: Annotated[str, Meta(pattern=r"^0x[0-9A-Fa-f]{40}$(?!\n)")] | None = None
+    chain_id: ChainId = 1
+
+
+class WalletStarted(Body):
+    """What a message for signing in by wallet is made of.
+
+    Its `Nonce`, its `Issued At`, when the nonce expires, and which a `Chain ID` may be; `message` is all of it,
+    where an address was given.
+    """
+
+    nonce: str
+    issued_at: Millis
+    expires_at: Millis
+    chain_ids: list[ChainId]
+    message: str | UnsetType = UNSET
+
+
+class VerifyWallet(Body):
+    """`POST /auth/verify`: an EIP-4361 message, and the signature `personal_sign` gives for it."""
+
+    message: Annotated[str, Meta(max_length=4096)]
+    signature: Annotated[str, Meta(max_length=8192)]
     label: Annotated[str, Meta(max_length=80)] = ""
 
 
