@@ -39,11 +39,16 @@ CODES: dict[str, Code] = {
     "session_revoked": Code(401, "Signed out", "Let the user sign in again."),
     "refresh_token_invalid": Code(401, "Refresh token not valid", "Let the user sign in again."),
     "api_key_invalid": Code(
-        401, "API key not valid", "Send the key `oddswire app create` printed, as `x-app-api-key`."
+        401, "API key not valid", "Send a key that `oddswire app key list APP` shows as live, as `x-app-api-key`."
     ),
-    "api_key_in_browser": Code(403, "API key in a browser", "Call this from your own backend, and replace the key."),
+    "api_key_in_browser": Code(
+        403,
+        "API key in a browser",
+        "Call this from your own backend; make another key with `oddswire app key add APP --name NAME` and "
+        "end this one with `oddswire app key revoke APP NAME`.",
+    ),
     "unknown_app": Code(403, "Unknown or inactive app", "Check the app's id; `oddswire app list` shows them."),
-    "origin_not_allowed": Code(403, "Origin not allowed", "Add it with `oddswire app create --origin`."),
+    "origin_not_allowed": Code(403, "Origin not allowed", "Add it with `oddswire app origins APP --add ORIGIN`."),
     "wallet_sign_in_off": Code(403, "Wallet sign-in is off", "Switch it on with `oddswire app wallet on`."),
     "wallet_message_invalid": Code(
         400, "Not an EIP-4361 message", "Have the `message` of `POST /auth/start` signed as it is."
@@ -98,6 +103,7 @@ CODES: dict[str, Code] = {
     "address_unusable": Code(0, "Address cannot be used", "Give another --host or --port."),
     "key_waiting": Code(409, "A key waits already", "Let it begin to sign first: `oddswire keys list` says when."),
     "app_exists": Code(409, "App exists already", "Choose another id; `oddswire app list` shows them."),
+    "key_exists": Code(409, "API key exists already", "Choose another name, or end the key of that name first."),
     "output_unusable": Code(0, "Output cannot be written", "Make room, or send it somewhere else."),
     "usage": Code(0, "Cannot do that", "See the command's --help."),
     "server_unreachable": Code(0, "No answer from the server", "Start it with `oddswire serve --dev`, or give --url."),

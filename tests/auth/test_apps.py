@@ -118,3 +118,16 @@ def test_the_directory_knows_active_apps_only() -> None:
     directory.replace([off])
     with pytest.raises(Refused):
         directory.get("on")
+
+
+async def test_origins_are_replaced(store: SqliteStore) -> None:
+    await store.write(lambda tx: apps.create(tx, "demo", ["https://a.example"], "", NOW))
+    wanted = ["HTTPS://B.example:443", "https://b.example", "https://*.c.example"]
+    changed = await store.write(lambda tx: apps.set_origins(tx, "demo", wanted))
+    assert changed.origins == ("https://b.example", "https://*.c.example")
+    assert await store.read(lambda tx: apps.get(tx, "demo")) == changed
+    with pytest.raises(InvalidInput):
+        await store.write(lambda tx: apps.set_origins(tx, "demo", ["https://b.example/", "https://d.example"]))
+    assert await store.read(lambda tx: apps.get(tx, "demo")) == changed
+    with pytest.raises(Missing):
+        await store.write(lambda tx: apps.set_origins(tx, "nope", wanted))

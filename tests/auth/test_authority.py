@@ -107,11 +107,11 @@ async def test_once_a_sign_out_has_returned_nothing_of_the_session_is_taken(demo
 
 async def test_a_user_whose_sessions_were_all_ended_may_sign_in_in_the_same_millisecond(demo: Authority) -> None:
     before = await demo.sign_in("demo", "ann")
-    assert await demo.revoke_user("demo", "ann") == 1
+    assert await demo.revoke_user("demo", "ann", "me") == 1
     after = await demo.sign_in("demo", "ann")
     assert refusal(lambda: demo.verify_token(before.access_token, "demo")) == "session_revoked"
     assert demo.verify_token(after.access_token, "demo").user_id == "ann"
-    assert await demo.revoke_user("demo", "nobody") == 0
+    assert await demo.revoke_user("demo", "nobody", "me") == 0
 
 
 async def test_a_restart_still_knows_what_was_revoked(demo: Authority, store: SqliteStore, clock: HandClock) -> None:

@@ -28,7 +28,9 @@ CASES = [
     ("its user, before", row(1, "user", "ann", NOW - 1), False),
     ("another user", row(1, "user", "bob", NOW + 1), False),
     ("a user of that name in another app", row(1, "user", "ann", NOW + 1, app_id="other"), False),
-    ("its app", row(1, "app", "", NOW - 1), True),
+    ("its app, later", row(1, "app", "", NOW + 1), True),
+    ("its app, in the same millisecond", row(1, "app", "", NOW), True),
+    ("its app, before it was on again", row(1, "app", "", NOW - 1), False),
     ("another app", row(1, "app", "", NOW + 1, app_id="other"), False),
     ("a user named as nothing", row(1, "user", "", NOW + 1), False),
 ]

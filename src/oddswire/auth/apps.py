@@ -14,6 +14,8 @@ from oddswire.errors import Conflict, InvalidInput, Missing, Refused
 from oddswire.store.base import Tx
 
 API_KEY_PREFIX = "ow_"
+IDLE_LIFE = 30 * 24 * 3600 * 1000
+"""How long (ms) a session lives on after it was last used."""
 _APP_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 
 
@@ -76,16 +78,34 @@ def list_all(tx: Tx) -> list[App]:
     return tx.all(_app, "apps.all")
 
 
-def disable(tx: Tx, app_id: str, now: int) -> None:
-    """Switch an app off for good: from this commit none of its tokens, refresh tokens and keys is taken.
+def set_origins(tx: Tx, app_id: str, origins: Sequence[str]) -> App:
+    """Put other origins in the place of an app's, and return the app as it is then.
+
+    Raises:
+        Missing: there is none of that id.
+        InvalidInput: `invalid_parameter`: an origin is not one.
+    """
+    app = get(tx, app_id)
+    listed = tuple(dict.fromkeys(str(parse_origin(origin)) for origin in origins))
+    tx.run("apps.set_origins", app_id, msgspec.json.encode(listed).decode())
+    return app._replace(origins=listed)
+
+
+def disable(tx: Tx, app_id: str, now: int) -> bool:
+    """Switch an app off: from this commit none of its tokens, refresh tokens and keys is taken.
+
+    Tokens and refresh tokens stay dead when it is switched on again. Return whether it was on.
 
     Raises:
         Missing: there is none of that id.
     """
-    if tx.run("apps.disable", app_id):
-        revocations.add(tx, "app", app_id, "", now)
-    else:
-        get(tx, app_id)
+    get(tx, app_id)
+    if not tx.run("apps.disable", app_id):
+        return False
+    # a session may have begun by a clock that is ahead of this one: then it ends later than any begun now would
+    ahead = tx.one(int, "sessions.newest_ahead", app_id, now + IDLE_LIFE) or 0
+    revocations.add(tx, "app", app_id, "", max(now, ahead))
+    return True
 
 
 def take_wallets(tx: Tx, app_id: str, wanted: bool) -> App:
@@ -132,6 +152,11 @@ class AppDirectory:
         if app is None or not app.active:
             raise Refused("unknown_app", "No active app has this id.")
         return app
+
+    def is_active(self, app_id: str) -> bool:
+        """Tell whether there is such an app, switched on."""
+        app = self._apps.get(app_id)
+        return app is not None and app.active
 
     def active(self) -> list[App]:
         """Return every active app."""

@@ -7,7 +7,7 @@ from functools import partial
 
 import structlog
 
-from oddswire.auth import apps, keys, nonces, providers, revocations, sessions, tokens, wallet
+from oddswire.auth import acts, api_keys, apps, keys, nonces, providers, revocations, sessions, tokens, wallet
 from oddswire.auth.apps import App, AppDirectory
 from oddswire.auth.identity import Identity
 from oddswire.auth.jwks_fetch import JwksFetch
@@ -163,7 +163,15 @@ class Authority:
             Refused: `api_key_invalid`.
             Unavailable: `store_unavailable`.
         """
-        return await self._store.read(lambda tx: apps.by_key(tx, app_id, key))
+        now = self._clock.now()
+
+        def unit(tx: Tx) -> tuple[App, bool]:
+            return apps.by_key(tx, app_id, key), api_keys.worth_noting(tx, key, now)
+
+        app, noting = await self._store.read(unit)
+        if noting:
+            await self._store.write(lambda tx: api_keys.use(tx, key, now))
+        return app
 
     def jwks(self) -> dict[str, list[dict[str, str]]]:
         """Return the public keys as a JWK Set."""
@@ -291,13 +299,20 @@ class Authority:
         await self._store.write(lambda tx: sessions.revoke(tx, app_id, user_id, session_id, now))
         await self._follow()
 
-    async def revoke_user(self, app_id: str, user_id: str) -> int:
-        """End every session of a user, known or not; return how many there were.
+    async def revoke_user(self, app_id: str, user_id: str, actor: str) -> int:
+        """End every session of a user, known or not, as `actor` wants it; return how many there were.
 
         Raises:
             Unavailable: `store_unavailable`.
         """
-        count = await self._store.write(lambda tx: sessions.revoke_all(tx, app_id, user_id, self._clock.now()))
+        now = self._clock.now()
+
+        def unit(tx: Tx) -> int:
+            ended = sessions.revoke_all(tx, app_id, user_id, now)
+            acts.record(tx, actor, "user.kick", acts.user(app_id, user_id), {"sessions": ended}, now)
+            return ended
+
+        count = await self._store.write(unit)
         await self._follow()
         return count
 

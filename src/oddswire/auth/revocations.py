@@ -33,7 +33,7 @@ class Revocation(NamedTuple):
     expires_at: int
 
     def covers(self, identity: Identity) -> bool:
-        """Tell whether this row revokes a token: of a user, all of whose session began at `at` or before.
+        """Tell whether this row revokes a token: of a user or app, all of whose session began at `at` or before.
 
         When a provider's session began nobody tells us: of its tokens, all that were issued by then.
         """
@@ -42,13 +42,13 @@ class Revocation(NamedTuple):
         if self.kind == "session":
             shared = self.subject.startswith(PROVIDER_USER)
             return self.subject == identity.session_id and not (shared and identity.issued_at > self.at)
-        if self.kind == "user" and identity.is_outside:
+        if self.kind == "user" and self.subject != identity.user_id:
+            return False
+        if identity.is_outside:
             # its clock may be ahead of ours by as much as is let pass
-            return self.subject == identity.user_id and identity.issued_at <= self.at + OUTSIDE_LEEWAY
+            return identity.issued_at <= self.at + OUTSIDE_LEEWAY
         # Ids begin with their time. The token's own time would not do: it is in whole seconds.
-        return self.kind == "app" or (
-            self.subject == identity.user_id and identity.session_id <= make_id(SESSION_PREFIX, self.at, b"\xff" * 10)
-        )
+        return identity.session_id <= make_id(SESSION_PREFIX, self.at, b"\xff" * 10)
 
 
 def add(tx: Tx, kind: Kind, app_id: str, subject: str, at: int, life: int = LONGEST_TOKEN_LIFE) -> None:
@@ -131,5 +131,5 @@ class Revocations:
 
         That is `now`, but for a revocation in the same millisecond or before the clock was set back.
         """
-        row = self._rows.get(("user", app_id, user_id))
-        return now if row is None else max(now, row.at + 1)
+        rows = (self._rows.get(("user", app_id, user_id)), self._rows.get(("app", app_id, "")))
+        return max(now, *(0 if row is None else row.at + 1 for row in rows))

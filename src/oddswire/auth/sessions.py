@@ -7,13 +7,13 @@ import secrets
 from typing import NamedTuple
 
 from oddswire.auth import apps, revocations
+from oddswire.auth.apps import IDLE_LIFE as IDLE_LIFE
 from oddswire.auth.apps import hash_secret
 from oddswire.errors import Missing, Refused
 from oddswire.ids import new_id
 from oddswire.store.base import Tx
 
 REFRESH_TOKEN_PREFIX = "owr_"  # noqa: S105
-IDLE_LIFE = 30 * 24 * 3600 * 1000
 SLIDE_EVERY = 3600 * 1000
 LISTED = 100
 
@@ -120,6 +120,29 @@ def revoke_all(tx: Tx, app_id: str, user_id: str, now: int) -> int:
     newest = tx.one(int, "sessions.newest_of_user", app_id, user_id) or 0
     revocations.add(tx, "user", app_id, user_id, max(now, newest))
     return tx.run("sessions.revoke_user", app_id, user_id, now)
+
+
+def end_some_of_app(tx: Tx, app_id: str, after: str, now: int) -> str | None:
+    """End the sessions of the next users of an app that is off, by id after `after`; return the last of them.
+
+    None says that there were none, or that the app is on: then every session left is good. It revokes nothing by
+    itself, for an app that was switched off has been revoked as a whole.
+    """
+    users = [] if apps.get(tx, app_id).active else tx.all(str, "sessions.users_of_app", app_id, after, LISTED)
+    if not users:
+        return None
+    tx.run("sessions.revoke_users", app_id, after, users[-1], now)
+    return users[-1]
+
+
+def enable_app(tx: Tx, app_id: str) -> bool:
+    """Switch an app on again, once `end_some_of_app` has ended all there was; return whether it was off.
+
+    Raises:
+        Missing: there is none of that id.
+    """
+    apps.get(tx, app_id)
+    return tx.run("apps.enable", app_id) > 0
 
 
 def sweep(tx: Tx, now: int, limit: int) -> int:

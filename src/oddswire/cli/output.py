@@ -28,7 +28,7 @@ STATUS_COLOURS = {
     **{"filled": "green", "canceled": "dim", "expired": "dim", "rejected": "red"},
 }
 _PIPE_WIDTH = 240
-_TEXTS = frozenset({"label", "market, outcome", "title", "what"})
+_TEXTS = frozenset({"detail", "label", "market, outcome", "title", "what"})
 """Columns of words: on a narrow terminal they take more lines, so that ids and numbers stay whole."""
 _encoder = msgspec.json.Encoder(decimal_format="number")
 

@@ -13,6 +13,7 @@ import typer
 from typer.exceptions import TyperException
 
 from oddswire.cli import (
+    acts,
     app_wallet,
     apps,
     backups,
@@ -57,6 +58,7 @@ root.add_typer(apps.commands, name="app", rich_help_panel="Run it")
 root.add_typer(keys.commands, name="keys", rich_help_panel="Run it")
 root.add_typer(users.commands, name="user", rich_help_panel="Run it")
 root.add_typer(sessions.commands, name="session", rich_help_panel="Run it")
+root.command("acts", rich_help_panel="Run it")(acts.acts)
 root.add_typer(paper.commands, name="paper", rich_help_panel="Run it")
 root.command("token", rich_help_panel="Use it")(tokens.token)
 root.command("markets", rich_help_panel="Use it")(markets.markets)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from oddswire.cli import options, output
+from oddswire.cli.actor import me
 from oddswire.clock import SystemClock
 
 if TYPE_CHECKING:
@@ -64,12 +65,20 @@ def revoke(
     Example:  oddswire session revoke ses_01JQ…
     """
     # as above
-    from oddswire.auth import sessions
+    from oddswire.auth import acts, sessions
     from oddswire.cli.databases import opened
+    from oddswire.store.base import Tx
+
+    def unit(tx: Tx) -> "Session":
+        now = SystemClock().now()
+        found = sessions.revoke_any(tx, session, now)
+        subject = acts.user(found.app_id, found.user_id)
+        acts.record(tx, me(), "session.revoke", subject, {"session": session}, now)
+        return found
 
     async def work() -> "Session":
         async with opened(database) as store:
-            return await store.write(lambda tx: sessions.revoke_any(tx, session, SystemClock().now()))
+            return await store.write(unit)
 
     ended = asyncio.run(work())
     if as_json:

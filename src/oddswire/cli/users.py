@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from oddswire.cli import options, output, paging
+from oddswire.cli.actor import me
 from oddswire.clock import SystemClock
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def kick(
     Example:  oddswire user kick alice
     """
     # as above
-    from oddswire.auth import apps, sessions
+    from oddswire.auth import acts, apps, sessions
     from oddswire.cli.databases import opened
     from oddswire.errors import Missing
     from oddswire.store.base import Tx
@@ -81,7 +82,9 @@ def kick(
         # a mistyped name must not look like a success
         if log.find(tx, app, user) is None and not sessions.list_live(tx, app, user, now):
             raise Missing(f"App {app!r} has no user {user[:100]!r}.")
-        return sessions.revoke_all(tx, app, user, now)
+        ended = sessions.revoke_all(tx, app, user, now)
+        acts.record(tx, me(), "user.kick", acts.user(app, user), {"sessions": ended}, now)
+        return ended
 
     async def work() -> int:
         async with opened(database) as store:

@@ -87,6 +87,7 @@ class _Question:
     method: str
     query: dict[str, str]
     receive: Receive
+    peer: str
 
 
 _Route = Callable[[_Question], Awaitable[Reply]]
@@ -144,7 +145,7 @@ class Admin:
             query = parsed_query(scope["query_string"].decode("ascii"))
         except ValueError:
             raise InvalidInput("invalid_parameter", "The query cannot be read.") from None
-        return await route(_Question(scope["method"], query, receive))
+        return await route(_Question(scope["method"], query, receive, _peer(scope)))
 
     # ---- the calls
 
@@ -172,8 +173,17 @@ class Admin:
         whom = _read(await _body(question.receive), Kick)
         self._authority.apps.get(whom.app)
         connections = sum(1 for _ in self._roster.of(whom.app, whom.user))
-        sessions = await self._authority.revoke_user(whom.app, whom.user)
-        _logger.warning("user_kicked", app=whom.app, user=whom.user, sessions=sessions, connections=connections)
+        actor = f"admin listener, {question.peer}"
+        sessions = await self._authority.revoke_user(whom.app, whom.user, actor)
+        _logger.warning(
+            "admin_act",
+            act="user.kick",
+            actor=actor,
+            app=whom.app,
+            user=whom.user,
+            sessions=sessions,
+            connections=connections,
+        )
         return Reply(200, msgspec.json.encode(Kicked(sessions, connections)))
 
 
@@ -200,6 +210,11 @@ def _refuse_browsers(scope: HTTPScope) -> None:
     host = headers.get(b"host")
     if host is not None and not _is_address(host):
         raise Refused("operator_only", "The `Host` is a name; this listener is asked by its address.")
+
+
+def _peer(scope: HTTPScope) -> str:
+    """Return the address of who asks; of a proxy's, if there is one in front."""
+    return scope["client"][0] if scope["client"] else "unknown"
 
 
 def _is_address(host: str) -> bool:

@@ -20,3 +20,9 @@ INSERT INTO api_keys (key_hash, app_id, name, created_at) VALUES ($1, $2, $3, $4
 SELECT a.app_id, a.origins, a.active, a.created_at, a.wallet
 FROM api_keys AS k JOIN apps AS a ON a.app_id = k.app_id
 WHERE k.key_hash = $1 AND k.revoked_at IS NULL;
+
+-- name: enable
+UPDATE apps SET active = 1 WHERE app_id = $1 AND active = 0;
+
+-- name: set_origins
+UPDATE apps SET origins = $2 WHERE app_id = $1;

@@ -33,3 +33,12 @@ UPDATE sessions SET revoked_at = $3 WHERE app_id = $1 AND user_id = $2 AND revok
 
 -- name: sweep
 DELETE FROM sessions WHERE session_id IN (SELECT session_id FROM sessions WHERE expires_at <= $1 LIMIT $2);
+
+-- name: newest_ahead
+SELECT COALESCE(MAX(created_at), 0) FROM sessions WHERE app_id = $1 AND expires_at > $2;
+
+-- name: users_of_app
+SELECT DISTINCT user_id FROM sessions WHERE app_id = $1 AND user_id > $2 ORDER BY user_id LIMIT $3;
+
+-- name: revoke_users
+UPDATE sessions SET revoked_at = $4 WHERE app_id = $1 AND user_id > $2 AND user_id <= $3 AND revoked_at IS NULL;
