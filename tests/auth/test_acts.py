@@ -15,10 +15,11 @@ SOURCE = Path(oddswire.__file__).parent
 
 
 async def test_acts_are_numbered_and_listed_the_newest_first(store: SqliteStore) -> None:
-    for at in range(5):
-        await store.write(
-            lambda tx, at=at: acts.record(tx, "ann@host", "key.add", "demo", {"name": f"k{at}"}, NOW + at)
-        )
+    def unit(tx: Tx) -> None:
+        for at in range(5):
+            acts.record(tx, "ann@host", "key.add", "demo", {"name": f"k{at}"}, NOW + at)
+
+    await store.write(unit)
     found = await store.read(lambda tx: acts.page(tx, acts.BEGINNING, 3))
     assert [(entry.number, entry.at) for entry in found] == [(5, NOW + 4), (4, NOW + 3), (3, NOW + 2)]
     assert (found[0].actor, found[0].act, found[0].subject, bytes(found[0].detail)) == (

@@ -14,7 +14,8 @@ JWT = "eyJhbGciOiJFZDI1NTE5In0.eyJzdWIiOiJhbm4ifQ.c2lnbmF0dXJlLXNpZ25hdHVyZQ"
 API_KEY = "ow_dGhpcyBpcyBhbiBhcGkga2V5IG9mIHRoZSBhcHA"
 REFRESH = "owr_dGhpcyBpcyBhIHJlZnJlc2ggdG9rZW4gb2YgYW4"
 OPAQUE = "hunter2-hunter2-hunter2"
-SECRETS = (JWT, API_KEY, REFRESH, OPAQUE)
+SIGNATURE = "0x" + "5b" * 65
+SECRETS = (JWT, API_KEY, REFRESH, OPAQUE, SIGNATURE, SIGNATURE.upper())
 
 SAID: list[tuple[str, dict[str, Any]]] = [
     (f"GET /ws?appId=demo&token={OPAQUE} HTTP/1.1", {}),
@@ -42,6 +43,14 @@ SAID: list[tuple[str, dict[str, Any]]] = [
     ("x", {"body": json.dumps(json.dumps({"refreshToken": OPAQUE}))}),
     ("x", {"deep": {"er": [{"token": OPAQUE}, JWT, {JWT: 1}, {API_KEY}]}}),
     ("x", {"fault": ValueError(REFRESH)}),
+    ("x", {"headers": [("x-app-api-key", OPAQUE), (b"authorization", OPAQUE.encode())]}),
+    ("x", {"headers": {b"authorization": OPAQUE.encode()}}),
+    (f"> x-app-api-key: {OPAQUE}", {}),
+    (f"head\\r\\nAuthorization: Basic {OPAQUE}\\r\\n", {}),
+    (f"SignedIn(access_token='{OPAQUE}', expires_in=3600)", {}),
+    ("x", {"stack_info": f"Stack:\n  token={OPAQUE}"}),
+    (f"signed {SIGNATURE}", {}),
+    ("x", {"body": f'{{"sig":"{SIGNATURE.upper()}"}}'}),
 ]
 
 
@@ -109,7 +118,17 @@ def test_an_event_is_one_line_of_json_with_its_fields_as_they_are() -> None:
     assert line["ts"].endswith("Z")
 
 
-@pytest.mark.parametrize("text", ["broker_token_bucket", "oddswire.streams.connection", "the token is missing", "ow_x"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "window_update_of_slow_reader",
+        "0x" + "ab" * 32,
+        "broker_token_bucket",
+        "oddswire.streams.connection",
+        "the token is missing",
+        "ow_x",
+    ],
+)
 def test_what_is_no_secret_stays(text: str) -> None:
     stream = stream_of(as_json=True)
     structlog.get_logger("oddswire.test").info(text)
@@ -150,3 +169,40 @@ def test_loggers_that_print_requests_are_silent(name: str) -> None:
     logging.getLogger(name).critical("GET /ws?appId=demo")
     logging.getLogger("uvicorn.error").warning("heard")
     assert [json.loads(line)["event"] for line in stream.getvalue().splitlines()] == ["heard"]
+
+
+class Unprintable:
+    def __repr__(self) -> str:
+        raise ValueError(REFRESH)
+
+
+def test_a_line_that_cannot_be_made_is_told_of_without_what_was_in_it(capsys: pytest.CaptureFixture[str]) -> None:
+    stream = stream_of(as_json=True)
+    logging.getLogger("elsewhere").warning("%d", API_KEY)
+    structlog.get_logger("oddswire.test").warning("x", key=API_KEY, what=Unprintable())
+    told = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert [(line["event"], line["of"], line["fault"]) for line in told] == [
+        ("log_line_failed", "elsewhere", "TypeError"),
+        ("log_line_failed", "oddswire.test", "ValueError"),
+    ]
+    assert all(line["where"].startswith("test_logs:") for line in told)
+    assert no_secret(stream.getvalue())
+    assert capsys.readouterr() == ("", "")
+
+
+def test_what_holds_itself_is_a_line() -> None:
+    stream = stream_of(as_json=True)
+    round_and_round: list[object] = [REFRESH]
+    round_and_round.append(round_and_round)
+    structlog.get_logger("oddswire.test").info("x", value=round_and_round)
+    assert json.loads(stream.getvalue())["event"] == "x"
+    assert no_secret(stream.getvalue())
+
+
+def test_a_stream_that_is_gone_breaks_nothing() -> None:
+    class Full(io.StringIO):
+        def write(self, text: str) -> int:
+            raise OSError(28, "No space left on device")
+
+    logs.set_up("info", True, Full())
+    structlog.get_logger("oddswire.test").info("x")
