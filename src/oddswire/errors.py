@@ -104,6 +104,9 @@ CODES: dict[str, Code] = {
     "key_waiting": Code(409, "A key waits already", "Let it begin to sign first: `oddswire keys list` says when."),
     "app_exists": Code(409, "App exists already", "Choose another id; `oddswire app list` shows them."),
     "key_exists": Code(409, "API key exists already", "Choose another name, or end the key of that name first."),
+    "orders_live": Code(
+        409, "Orders unfinished", "Serve the database, cancel them with `oddswire order cancel-all`, and stop it again."
+    ),
     "output_unusable": Code(0, "Output cannot be written", "Make room, or send it somewhere else."),
     "usage": Code(0, "Cannot do that", "See the command's --help."),
     "server_unreachable": Code(0, "No answer from the server", "Start it with `oddswire serve --dev`, or give --url."),

@@ -20,15 +20,15 @@ SCHEMAS = (CORE, paper.SCHEMA)
 
 
 @asynccontextmanager
-async def opened(path: Path, *, create: bool = False) -> AsyncIterator[SqliteStore]:
-    """Yield a database, made only where `create` says so.
+async def opened(path: Path, *, create: bool = False, alone: bool = False) -> AsyncIterator[SqliteStore]:
+    """Yield a database, made only where `create` says so; `alone` keeps gateways off it meanwhile.
 
     Raises:
-        OperatorError: it is not there, none of ours, of a newer version, or cannot be read.
+        OperatorError: it is not there, none of ours, of a newer version, or cannot be read; with `alone`, it is served.
     """
     if not create:
         must_exist(path)
-    store = await SqliteStore.open(path, SCHEMAS, exclusive=False)
+    store = await SqliteStore.open(path, SCHEMAS, exclusive=alone)
     try:
         yield store
     except sqlite3.Error as fault:

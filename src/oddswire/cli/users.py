@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from oddswire.cli import options, output, paging
+from oddswire.cli import options, output, paging, user_data
 from oddswire.cli.actor import me
 from oddswire.clock import SystemClock
 
 if TYPE_CHECKING:
     from oddswire.orders.users import User
 
-commands = typer.Typer(help="See an app's users, and sign them out. A running gateway acts on it within a second.")
+commands = typer.Typer(help="See an app's users, sign them out, hand out or erase what there is of them.")
 _COLUMNS = ("app", "user", "first seen", "sessions", "open orders", "events", "last event")
 
 
@@ -95,6 +95,10 @@ def kick(
         output.line(output.as_json({"appId": app, "userId": user, "sessions": ended}))
     else:
         output.line(f"{user} is signed out everywhere: {output.counted(ended, 'session')} ended.")
+
+
+commands.command("export")(user_data.export)
+commands.command("erase")(user_data.erase)
 
 
 def _cells(user: "User") -> list[output.Cell]:

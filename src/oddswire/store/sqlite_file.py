@@ -48,6 +48,8 @@ def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
             _switch_to_wal(connection)
             connection.execute("PRAGMA synchronous=FULL")
             connection.execute("PRAGMA foreign_keys=ON")
+            # what is deleted is overwritten, also by an SQLite that would leave it in free pages: a user is to be gone
+            connection.execute("PRAGMA secure_delete=ON")
             connection.execute(f"PRAGMA query_only={int(read_only)}")
         except BaseException:
             connection.close()
