@@ -36,8 +36,13 @@ def quiet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 async def buy(gateway: RunningGateway, token: str, price: str, own: str | None = None) -> str:
     async with Client(base_url=gateway.base_url, app_id=gateway.app_id, access_token=token) as client:
         order = await client.orders.place(
-            **{"venue": "paper", "market_id": "fed-cut-dec", "outcome_id": "yes", "side": "buy"},
-            **{"price": price, "size": 10, "client_order_id": own},
+            venue="paper",
+            market_id="fed-cut-dec",
+            outcome_id="yes",
+            side="buy",
+            price=price,
+            size=10,
+            client_order_id=own,
         )
     return order.order_id
 
@@ -94,7 +99,7 @@ async def test_everything_of_a_user_and_nothing_of_others_is_exported(cli: Cli, 
     assert [line["event"] for line in of("event", found)] == events["events"]
     assert found[0]["head"] == events["head"] == len(events["events"])
     assert {line["orderId"] for line in of("order", found)} == {order["orderId"] for order in orders}
-    assert [line["clientOrderId"] for line in of("order", found)][0] == OWN_ID
+    assert next(line["clientOrderId"] for line in of("order", found)) == OWN_ID
     assert [line["fillId"] for line in of("fill", found)] == [fill["fillId"] for fill in reversed(fills)]
     (told,) = of("balance", found)
     assert (told["cashRaw"], told["heldRaw"]) == (balance["walletBalanceRaw"], "0")

@@ -16,6 +16,7 @@ from tests.server.test_rest_refusals import BODIES
 
 ROUTES = {
     *("post /auth/token", "post /auth/token/refresh", "post /auth/sign-out", "get /auth/jwks.json"),
+    *("get /auth/sessions", "delete /auth/sessions/{sessionId}"),
     *(
         "get /trading/balance",
         "get /trading/holdings",

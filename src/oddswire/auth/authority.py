@@ -295,6 +295,9 @@ class Authority:
             Missing: it is not a live session of this user.
             Unavailable: `store_unavailable`.
         """
+        if identity.is_outside and session_id == identity.session_id:
+            await self.sign_out(identity)
+            return
         app_id, user_id, now = identity.app_id, identity.user_id, self._clock.now()
         await self._store.write(lambda tx: sessions.revoke(tx, app_id, user_id, session_id, now))
         await self._follow()

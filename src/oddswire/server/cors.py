@@ -15,7 +15,7 @@ PREFIXES: Final = ("/auth/", "/trading/")
 PATHS: Final = ("/venues", "/markets")
 PREFLIGHT_SECONDS: Final = 600
 _ALLOWED: Final = {
-    "access-control-allow-methods": "GET, POST",
+    "access-control-allow-methods": "GET, POST, DELETE",
     "access-control-allow-headers": "authorization, content-type, last-event-id, x-app-id",
     "access-control-max-age": str(PREFLIGHT_SECONDS),
 }

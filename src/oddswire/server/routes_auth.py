@@ -2,15 +2,15 @@
 
 from typing import Any
 
-from litestar import Router, get, post
+from litestar import Router, delete, get, post
 from litestar.datastructures import CacheControlHeader
-from litestar.params import JSONBody
+from litestar.params import FromPath, JSONBody
 
 from oddswire.auth.keys import KEPT_SECONDS
-from oddswire.server.callers import backend, counting_failures, may_sign_in, of_app, signed_in
+from oddswire.server.callers import backend, counting_failures, may_sign_in, of_app, signed_in, spends_read
 from oddswire.server.calls import Call
 from oddswire.server.openapi import API_KEY, APP, NO_SECURITY, USER, errors
-from oddswire.wire.bodies import RefreshRequest, SignedIn, SignInRequest
+from oddswire.wire.bodies import RefreshRequest, SessionInfo, Sessions, SignedIn, SignInRequest
 
 
 @post(
@@ -56,6 +56,44 @@ async def sign_out(request: Call) -> None:
 
 
 @get(
+    "/sessions",
+    guards=[signed_in, spends_read],
+    security=USER,
+    summary="List where the user is signed in",
+    opt=errors("rate_limited", "store_unavailable", user=True),
+)
+async def list_sessions(request: Call) -> Sessions:
+    """The user's sessions that live, the last used first; `current` marks the one this call is made in."""
+    own = request.user.session_id
+    found = await request.parts.authority.list_sessions(request.user)
+    return Sessions(
+        sessions=[
+            SessionInfo(
+                session_id=session.session_id,
+                label=session.label,
+                created_at=session.created_at,
+                used_at=session.used_at,
+                expires_at=session.expires_at,
+                current=session.session_id == own,
+            )
+            for session in found
+        ]
+    )
+
+
+@delete(
+    "/sessions/{session_id:str}",
+    guards=[signed_in, spends_read],
+    security=USER,
+    summary="End a session",
+    opt=errors("not_found", "rate_limited", "store_unavailable", user=True),
+)
+async def end_session(request: Call, session_id: FromPath[str]) -> None:
+    """Signs the user out there: none of that session's tokens is taken from then on, its sockets close with 4001."""
+    await request.parts.authority.revoke_session(request.user, session_id)
+
+
+@get(
     "/jwks.json",
     sync_to_thread=False,
     security=NO_SECURITY,
@@ -68,4 +106,6 @@ def jwks(request: Call) -> dict[str, Any]:
     return request.parts.authority.jwks()
 
 
-routes = Router("/auth", route_handlers=[sign_in, refresh, sign_out, jwks], tags=["Who is asking"])
+routes = Router(
+    "/auth", route_handlers=[sign_in, refresh, sign_out, list_sessions, end_session, jwks], tags=["Who is asking"]
+)

@@ -23,6 +23,14 @@ UserId = Annotated[
         f"`{WALLET_USER_PREFIX}`, which is for who signs in by wallet",
     ),
 ]
+Label = Annotated[
+    str,
+    Meta(
+        max_length=80,
+        pattern=r"^[^\u0000-\u001f\u007f-\u009f\u2028\u2029]*$(?!\n)",
+        description="Names the session for people, such as a device: no control characters",
+    ),
+]
 Amount = Annotated[
     msgspec.Raw,
     Meta(
@@ -51,7 +59,7 @@ class SignInRequest(Body):
     """`POST /auth/token`, by the app's own backend with its API key."""
 
     user_id: UserId
-    label: Annotated[str, Meta(max_length=80)] = ""
+    label: Label = ""
 
 
 class StartWallet(Body):
@@ -105,6 +113,23 @@ class SignedIn(Body):
     refresh_token: str
     expires_in: int
     user: SignedInUser
+
+
+class SessionInfo(Body):
+    """A session that lives. Times in ms, `used_at` to the hour; `current` is the one the call itself was made in."""
+
+    session_id: str
+    label: str
+    created_at: Millis
+    used_at: Millis
+    expires_at: Millis
+    current: bool
+
+
+class Sessions(Body):
+    """`GET /auth/sessions`: the last used first, at most 100."""
+
+    sessions: list[SessionInfo]
 
 
 # ---- orders
