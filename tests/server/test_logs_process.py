@@ -108,3 +108,20 @@ async def test_the_end_of_a_database_is_an_event(tmp_path: Path) -> None:
         last = events(log.read_text())[-1]
     assert (last["event"], last["level"]) == ("store_failed", "critical")
     assert last["detail"].endswith("oddswire.db was deleted while it was in use")
+
+
+async def test_what_an_operator_does_over_http_is_an_event(tmp_path: Path) -> None:
+    async with serving(tmp_path) as (url, log, process):
+        (ready,) = [event for event in events(log.read_text()) if event["event"] == "serving"]
+        async with httpx.AsyncClient(trust_env=False) as http:
+            key = {"x-app-id": "demo", "x-app-api-key": "demo-key"}
+            assert (await http.post(f"{url}/auth/token", headers=key, json={"userId": "ann"})).status_code == 201
+            kicked = await http.post(f"http://{ready['admin']}/kick", json={"app": "demo", "user": "ann"})
+        assert kicked.json() == {"sessions": 1, "connections": 0}
+        process.terminate()
+        assert await asyncio.wait_for(process.wait(), 20) == 0
+        (told,) = [event for event in events(log.read_text()) if event["event"] == "admin_act"]
+    assert {name: told[name] for name in ("level", "act", "actor", "app", "user", "sessions", "connections")} == {
+        **{"level": "warning", "act": "user.kick", "actor": "admin listener, 127.0.0.1"},
+        **{"app": "demo", "user": "ann", "sessions": 1, "connections": 0},
+    }
