@@ -4,12 +4,13 @@ import asyncio
 import json
 import socket
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import httpx
 import pytest
 import websockets
 
-from oddswire.testing.gateway import ORIGIN, RunningGateway
+from oddswire.testing.gateway import ORIGIN, RunningGateway, running_gateway
 from tests.cli.conftest import Cli, one_error_line
 
 PAGE = "https://shop.example"
@@ -65,6 +66,18 @@ async def test_the_last_key_may_go_and_that_is_said(cli: Cli, gateway: RunningGa
     done = await cli("app", "key", "revoke", "demo", "dev")
     assert "oddswire app key add demo" in done.err
     assert await status(gateway, gateway.api_key) == 401
+
+
+async def test_the_key_of_dev_stays_revoked(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ODDSWIRE_DATABASE", str(tmp_path / "again" / "oddswire.db"))
+    (tmp_path / "again").mkdir()
+    async with running_gateway(tmp_path / "again") as before:
+        assert await status(before, before.api_key) == 201
+    async with running_gateway(tmp_path / "again") as before:
+        assert await status(before, before.api_key) == 201
+    assert (await cli("app", "key", "revoke", "demo", "dev")).code == 0
+    async with running_gateway(tmp_path / "again") as after:
+        assert await status(after, after.api_key) == 401
 
 
 async def test_mistakes_with_keys(cli: Cli, gateway: RunningGateway) -> None:

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 commands = typer.Typer(help="The apps that may use the gateway. A running gateway sees changes within a second.")
 commands.add_typer(app_keys.commands, name="key")
-commands.command("origins")(app_origins.origins)
 Id = Annotated[str, typer.Argument(help="The app's id: a-z, 0-9, _ and -.")]
 
 
@@ -92,6 +91,9 @@ def _cells(app: "App") -> list[output.Cell]:
         "on" if app.wallet else "off",
         "\n".join(app.origins) or "none (backends only)",
     ]
+
+
+commands.command("origins")(app_origins.origins)
 
 
 @commands.command("disable")
