@@ -34,6 +34,17 @@ raise RuntimeError("nobody\\ncaught it")
 """
 
 
+def test_what_nobody_catches_holds_no_secret_for_people_either() -> None:
+    for_people = FAULTS.replace('"info", True', '"info", False')
+    ended = subprocess.run(
+        [sys.executable, "-W", "always", "-c", for_people], capture_output=True, text=True, timeout=30, env=environ()
+    )
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert "ValueError: in a thread" in ended.stderr
+    assert "token=[secret]" in ended.stderr
+    assert "hunter2" not in ended.stderr
+
+
 def test_what_nobody_catches_is_an_event() -> None:
     ended = subprocess.run(
         [sys.executable, "-W", "always", "-c", FAULTS], capture_output=True, text=True, timeout=30, env=environ()

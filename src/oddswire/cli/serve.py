@@ -57,8 +57,7 @@ def serve(
     # read beforehand, since what is wrong with the settings is to be an event too
     as_json = os.environ.get("ODDSWIRE_LOG_JSON", "").lower() in ("true", "1")
     logs.set_up("info", as_json)
-    if as_json:
-        logs.take_over()
+    logs.take_over()
 
     def ready(address: "Address") -> None:
         if as_json:

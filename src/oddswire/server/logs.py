@@ -76,7 +76,7 @@ def set_up(level: str, as_json: bool, stream: TextIO | None = None) -> None:
 
 
 def take_over() -> None:
-    """Log what Python itself would write to standard error, so that all of it is events: for the process of `serve`.
+    """Log what Python itself would write to standard error, so that all of it is events without secrets, for `serve`.
 
     Warnings, and exceptions that nobody catches: of the main thread (the exit code stays), of others, of finalizers.
     """
