@@ -163,6 +163,27 @@ async def test_an_erased_user_is_gone_and_the_books_agree(cli: Cli, tmp_path: Pa
         assert (await cli("check")).code == 0
 
 
+async def test_the_books_of_an_erased_user_go_on(cli: Cli, tmp_path: Path) -> None:
+    async with running_gateway(tmp_path) as gateway:
+        token = (await gateway.sign_in(ALICE)).access_token
+        order = await buy(gateway, token, "0.01", OWN_ID)
+        async with gateway.http(token) as http:
+            assert (await http.post(f"/trading/orders/{order}/cancel")).status_code == 202
+            async with asyncio.timeout(10):
+                while (await http.get(f"/trading/orders/{order}")).json()["status"] != "canceled":
+                    await asyncio.sleep(0.02)
+    name = json.loads((await cli("user", "erase", f"demo/{ALICE}", "--yes", "--json")).out)["name"]
+    async with running_gateway(tmp_path):
+        assert (await cli("paper", "fault", "late-fill", order)).code == 0
+        async with asyncio.timeout(10):
+            while not (fills := of("fill", await exported(cli, f"demo/{name}"))):
+                await asyncio.sleep(0.05)
+        assert [fill["orderId"] for fill in fills] == [order]
+        events = of("event", await exported(cli, f"demo/{name}"))
+        assert [line["event"]["status"] for line in events if line["event"]["type"] == "order_event"] == ["filled"]
+        assert (await cli("check")).code == 0
+
+
 async def is_refused(gateway: RunningGateway, before: SignedIn) -> None:
     """See that none of these tokens is taken."""
     async with gateway.http(before.access_token) as http:
