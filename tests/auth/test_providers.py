@@ -229,7 +229,7 @@ async def test_a_sign_out_ends_its_own_token_also_where_the_provider_s_clock_is_
 async def test_a_kick_ends_every_session_of_the_user_but_not_those_to_come(shop: Authority, clock: HandClock) -> None:
     ahead = [token(NOW, iat=IAT + 30), token(NOW, iat=IAT + 30, sid="1")]
     texts = [token(NOW), token(NOW, sid="1"), (await shop.sign_in("shop", "ann")).access_token, *ahead]
-    await shop.revoke_user("shop", "ann")
+    await shop.revoke_user("shop", "ann", "me")
     for text in texts:
         assert await refusal(shop.identify(text, "shop")) == "session_revoked"
     assert await refusal(shop.identify(token(NOW, sub="bob"), "shop")) is None

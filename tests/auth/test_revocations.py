@@ -54,6 +54,7 @@ OUTSIDE = [
     ("its user, before", row(1, "user", "ann", NOW - 30_001), "ext_1", False),
     ("another user", row(1, "user", "bob", NOW + 1), "sub_1", False),
     ("its app", row(1, "app", "", NOW - 1), "ext_1", True),
+    ("its app, before it was on again", row(1, "app", "", NOW - 30_001), "ext_1", False),
 ]
 
 

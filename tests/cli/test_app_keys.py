@@ -198,3 +198,19 @@ async def test_what_was_done_is_listed_with_who_did_it(cli: Cli, gateway: Runnin
     assert len(await documents(cli, "acts", "--all", "--since", "2020-01-31T18:00")) == 9
     assert await documents(cli, "acts", "--since", "2999-01-31") == []
     assert "--since" in one_error_line(await cli("acts", "--since", "yesterday"), 2)
+
+
+async def test_keys_that_sign_and_providers_are_among_the_acts(cli: Cli, gateway: RunningGateway) -> None:
+    (made,) = await documents(cli, "keys", "rotate")
+    kid = str(made["kid"])
+    assert (await cli("keys", "retire", kid)).code == 0
+    names = ("--issuer", "https://id.example", "--audience", "shop", "--jwks-url", "https://id.example/jwks")
+    assert (await cli("app", "provider", "set", "demo", *names)).code == 0
+    assert (await cli("app", "provider", "remove", "demo")).code == 0
+    assert (await cli("app", "provider", "remove", "demo")).code == 1
+    assert [(row["act"], row["subject"]) for row in reversed(await documents(cli, "acts"))] == [
+        ("keys.rotate", kid),
+        ("keys.retire", kid),
+        ("provider.set", "demo"),
+        ("provider.remove", "demo"),
+    ]

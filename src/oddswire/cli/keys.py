@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from oddswire.cli import options, output
+from oddswire.cli.actor import me
 from oddswire.clock import SystemClock
 
 if TYPE_CHECKING:
@@ -46,9 +47,15 @@ def rotate(database: options.Database = options.DATABASE, as_json: options.Json 
     Example:  oddswire keys rotate
     """
     # as above
-    from oddswire.auth import keys
+    from oddswire.auth import acts, keys
 
-    made = _write(database, lambda tx: keys.rotate(tx, SystemClock().now()))
+    def unit(tx: "Tx") -> "KeyRow":
+        now = SystemClock().now()
+        made = keys.rotate(tx, now)
+        acts.record(tx, me(), "keys.rotate", made.kid, {"signsFrom": made.signs_from}, now)
+        return made
+
+    made = _write(database, unit)
     if as_json:
         output.line(output.as_json({"kid": made.kid, "signsFrom": made.signs_from}))
     else:
@@ -69,9 +76,15 @@ def retire(
     Example:  oddswire keys retire 6BzFq…
     """
     # as above
-    from oddswire.auth import keys
+    from oddswire.auth import acts, keys
 
-    made = _write(database, lambda tx: keys.retire(tx, kid, SystemClock().now()))
+    def unit(tx: "Tx") -> "KeyRow | None":
+        now = SystemClock().now()
+        made = keys.retire(tx, kid, now)
+        acts.record(tx, me(), "keys.retire", kid, {"signsNow": None if made is None else made.kid}, now)
+        return made
+
+    made = _write(database, unit)
     if as_json:
         output.line(output.as_json({"kid": kid, "signsNow": None if made is None else made.kid}))
         return

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from oddswire.cli import options, output
+from oddswire.cli.actor import me
 from oddswire.cli.apps import Id
 from oddswire.cli.faults import usage
 from oddswire.clock import SystemClock
@@ -49,7 +50,7 @@ def set_provider(
     Example:  oddswire app provider set shop --issuer https://id.example --audience shop --jwks-url https://id.example/jwks
     """
     # only the commands that open a database wait for the store
-    from oddswire.auth import providers
+    from oddswire.auth import acts, providers
     from oddswire.cli.databases import opened
 
     if (jwks_url is None) == (shared_secret is None):
@@ -58,7 +59,10 @@ def set_provider(
 
     def unit(tx: "Tx") -> "Provider":
         now = SystemClock().now()
-        return providers.put(tx, app_id, issuer, audience, claim, now, jwks_url=jwks_url, secret=secret)
+        put = providers.put(tx, app_id, issuer, audience, claim, now, jwks_url=jwks_url, secret=secret)
+        detail = {"issuer": put.issuer, "audience": put.audience, "claim": put.claim, "jwksUrl": put.jwks_url}
+        acts.record(tx, me(), "provider.set", app_id, detail, now)
+        return put
 
     async def work() -> "Provider":
         async with opened(database) as store:
@@ -103,12 +107,16 @@ def remove(app_id: Id, database: options.Database = options.DATABASE) -> None:
     Example:  oddswire app provider remove shop
     """
     # as above
-    from oddswire.auth import providers
+    from oddswire.auth import acts, providers
     from oddswire.cli.databases import opened
+
+    def unit(tx: "Tx") -> None:
+        providers.remove(tx, app_id)
+        acts.record(tx, me(), "provider.remove", app_id, {}, SystemClock().now())
 
     async def work() -> None:
         async with opened(database) as store:
-            await store.write(lambda tx: providers.remove(tx, app_id))
+            await store.write(unit)
 
     asyncio.run(work())
     output.line(f"{app_id} takes our own tokens alone.")
