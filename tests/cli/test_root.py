@@ -45,6 +45,8 @@ def test_every_command_is_there() -> None:
         *("order cancel-all", "order list", "markets", "balance", "holdings", "fills", "events"),
         *("keys", "keys list", "keys rotate", "keys retire"),
         *("app provider", "app provider set", "app provider show", "app provider remove"),
+        *("app enable", "app origins", "app key", "app key add", "app key list", "app key revoke"),
+        *("acts", "user export", "user erase"),
         *("user", "user list", "user kick", "session", "session list", "session revoke"),
         *("paper", "paper deposit", "paper resolve", "paper pause", "paper resume"),
         *("paper fault", "paper fault delay", "paper fault no-answer", "paper fault duplicate", "paper fault reorder"),
