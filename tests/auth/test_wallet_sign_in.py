@@ -261,7 +261,7 @@ async def test_an_app_switched_off_elsewhere_signs_nobody_in_from_its_commit_on(
 async def test_whose_sessions_were_all_ended_may_sign_in_again_in_the_same_millisecond(shop: Shop) -> None:
     authority, app = shop
     before = await sign_in(authority, app, await message_of(authority, app))
-    await authority.revoke_user("shop", ANN.user_id)
+    await authority.revoke_user("shop", ANN.user_id, "me")
     after = await sign_in(authority, app, await message_of(authority, app))
     assert authority.verify_token(after.access_token, "shop").user_id == ANN.user_id
     with pytest.raises(OddswireError, match="session_revoked"):

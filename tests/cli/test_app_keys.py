@@ -208,9 +208,11 @@ async def test_keys_that_sign_and_providers_are_among_the_acts(cli: Cli, gateway
     assert (await cli("app", "provider", "set", "demo", *names)).code == 0
     assert (await cli("app", "provider", "remove", "demo")).code == 0
     assert (await cli("app", "provider", "remove", "demo")).code == 1
+    assert (await cli("app", "wallet", "on", "demo")).code == 0
     assert [(row["act"], row["subject"]) for row in reversed(await documents(cli, "acts"))] == [
         ("keys.rotate", kid),
         ("keys.retire", kid),
         ("provider.set", "demo"),
         ("provider.remove", "demo"),
+        ("app.wallet", "demo"),
     ]

@@ -16,6 +16,7 @@ Act = Literal[
     "app.disable",
     "app.enable",
     "app.origins",
+    "app.wallet",
     "key.add",
     "key.revoke",
     "keys.retire",

@@ -6,9 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from oddswire.cli import options, output
+from oddswire.cli.actor import me
+from oddswire.clock import SystemClock
 
 if TYPE_CHECKING:
     from oddswire.auth.apps import App
+    from oddswire.store.base import Tx
 
 commands = typer.Typer(help="Let an app's users sign in by wallet (EIP-4361), or not. Off until it is switched on.")
 Id = Annotated[str, typer.Argument(help="The app's id.")]
@@ -38,8 +41,13 @@ def off(app_id: Id, database: options.Database = options.DATABASE) -> None:
 
 async def _take_wallets(app_id: str, database: options.Database, *, wanted: bool) -> "App":
     # only the commands that open a database wait for the store
-    from oddswire.auth import apps
+    from oddswire.auth import acts, apps
     from oddswire.cli.databases import opened
 
+    def unit(tx: "Tx") -> "App":
+        app = apps.take_wallets(tx, app_id, wanted)
+        acts.record(tx, me(), "app.wallet", app_id, {"wallet": wanted}, SystemClock().now())
+        return app
+
     async with opened(database) as store:
-        return await store.write(lambda tx: apps.take_wallets(tx, app_id, wanted))
+        return await store.write(unit)

@@ -88,7 +88,7 @@ class VerifyWallet(Body):
 
     message: Annotated[str, Meta(max_length=4096)]
     signature: Annotated[str, Meta(max_length=8192)]
-    label: Annotated[str, Meta(max_length=80)] = ""
+    label: Label = ""
 
 
 class RefreshRequest(Body):
