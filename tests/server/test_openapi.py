@@ -148,8 +148,12 @@ async def test_answers_have_the_fields_that_are_described(gateway: RunningGatewa
 def test_how_a_caller_stands_is_described_where_it_is_told(document: dict[str, Any]) -> None:
     rate = {"RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"}
     for name, operation in operations(document):
-        counted = "/trading/" in name or name.endswith(
-            (" /venues", " /markets", " /auth/token", " /auth/token/refresh", " /auth/start", " /auth/verify")
+        counted = (
+            "/trading/" in name
+            or "/auth/sessions" in name
+            or name.endswith(
+                (" /venues", " /markets", " /auth/token", " /auth/token/refresh", " /auth/start", " /auth/verify")
+            )
         )
         for status, answer in operation["responses"].items():
             told = rate & set(answer.get("headers", {}))
