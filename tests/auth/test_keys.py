@@ -8,6 +8,7 @@ from oddswire.auth import apps, keys
 from oddswire.auth.authority import Authority
 from oddswire.auth.keys import LONGEST_TOKEN_LIFE, PUBLISHED_BEFORE, KeyRing, KeyRow, Phase
 from oddswire.errors import Conflict, Missing, Refused
+from oddswire.store.base import Tx
 from oddswire.store.sqlite import SqliteStore
 from tests.auth.conftest import NOW, HandClock
 
@@ -115,6 +116,16 @@ async def test_a_key_that_waits_or_verifies_is_retired_without_another(
     clock.at += PUBLISHED_BEFORE
     (old,) = [life.row for life in keys.lives(await store.read(keys.load), clock.at) if life.phase is Phase.VERIFYING]
     assert await store.write(lambda tx: keys.retire(tx, old.kid, clock.at)) is None
+
+
+async def test_no_key_has_a_name_that_a_command_takes_for_an_option(store: SqliteStore) -> None:
+    def unit(tx: Tx) -> list[str]:
+        for turn in range(300):
+            made = keys.rotate(tx, turn)
+            keys.retire(tx, made.kid, turn)
+        return [row.kid for row in keys.load(tx)]
+
+    assert [kid for kid in await store.write(unit) if kid.startswith("-")] == []
 
 
 def test_a_key_of_another_algorithm_is_not_used() -> None:

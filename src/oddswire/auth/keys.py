@@ -128,6 +128,9 @@ def sweep(tx: Tx, now: int) -> None:
 
 def _make(tx: Tx, now: int, signs_from: int) -> KeyRow:
     key = OKPKey.generate_key("Ed25519", {"alg": ALGORITHM, "use": "sig"}, private=True)
+    # on a command line a name that begins so would be an option
+    while key.thumbprint().startswith("-"):
+        key = OKPKey.generate_key("Ed25519", {"alg": ALGORITHM, "use": "sig"}, private=True)
     jwk = msgspec.json.encode(key.as_dict(private=True)).decode()
     row = KeyRow(key.thumbprint(), jwk, ALGORITHM, now, signs_from, None)
     tx.run("signing_keys.insert", row.kid, jwk, ALGORITHM, now, signs_from)
