@@ -20,7 +20,7 @@ ABSENT = Absent(APP, "ann", "s1", GONE_AT)
 
 async def arm(shop: Shop, gone_at: int | None = GONE_AT, who: Absent = ABSENT) -> None:
     def unit(tx: Tx) -> None:
-        tx.run("disconnects.arm", who.session_id, who.app_id, who.user_id, 30)
+        tx.run("disconnects.arm", who.session_id, who.app_id, who.user_id, 30, 0)
         tx.run("disconnects.set_gone", who.session_id, gone_at)
 
     await shop.store.write(unit)
