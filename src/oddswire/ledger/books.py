@@ -1,8 +1,11 @@
 """One user's books at one venue: a balance and holdings, changed by entries only."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from oddswire import money
+from oddswire.events import Side
 from oddswire.ledger.entries import CASH, FREE, HELD, USD, Entry, contracts
 
 
@@ -88,7 +91,32 @@ class Books:
                 self.touched[asset] = holding
         self.entries.append(entry)
 
-    def average_in(self, holding: Holding, price: int, size: int) -> None:
-        """Join `size` contracts about to be bought at `price` into the holding's average price."""
-        if holding.size + size > 0:
-            holding.average_price = money.average_price(holding.average_price, max(holding.size, 0), price, size)
+
+class Trade(NamedTuple):
+    """What of a fill the average price depends on: dollars a contract and contracts, both in millionths."""
+
+    side: Side
+    price: int
+    size: int
+
+
+def joined_average(average: int, size: int, trade: Trade) -> int:
+    """Return the average price of a holding of `size` after a trade: a buy joins its cost, a sell changes nothing.
+
+    Contracts that are owed (`size` below 0) have no cost.
+    """
+    if trade.side == "sell" or size + trade.size <= 0:
+        return average
+    return money.average_price(average, max(size, 0), trade.price, trade.size)
+
+
+def average_of(trades: Iterable[Trade]) -> int:
+    """Return the average price that these trades come to, in their order, beginning with nothing held.
+
+    A fill that was reversed is left out of them: its cost cannot be taken out of an average that sells have thinned.
+    """
+    average = size = 0
+    for trade in trades:
+        average = joined_average(average, size, trade)
+        size += trade.size if trade.side == "buy" else -trade.size
+    return average

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from oddswire.clock import Clock
 from oddswire.events import Source
 from oddswire.ids import id_series, new_id
+from oddswire.ledger.books import average_of
 from oddswire.orders import records
 from oddswire.orders.order import Order
 from oddswire.orders.records import KnownFill, Opened
@@ -86,6 +87,8 @@ def record(tx: Tx, history_id: str, venue: str, evidence: Evidence, clock: Clock
     before = recorded.cursor = opened.cursor
     _follow(opened, telling, evidence, recorded)
     opened.cursor = recorded.cursor
+    for holding in telling.reversed_holdings():
+        holding.average_price = average_of(records.standing_trades(tx, telling, holding))
     telling.finish()
     if telling.events or telling.books.entries or telling.orders:
         records.save(tx, history_id, opened, telling)

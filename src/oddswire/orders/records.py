@@ -5,7 +5,8 @@ from dataclasses import dataclass, fields
 from operator import attrgetter
 from typing import Any, NamedTuple
 
-from oddswire.ledger.books import Balance, Books, Holding
+from oddswire.events import Side
+from oddswire.ledger.books import Balance, Books, Holding, Trade
 from oddswire.ledger.entries import Entry, contracts
 from oddswire.orders.checks import Listing
 from oddswire.orders.order import Order
@@ -31,6 +32,14 @@ class KnownFill(NamedTuple):
     venue_fill_id: str
     fill_id: str
     reversed: int
+
+
+class _Traded(NamedTuple):
+    fill_id: str
+    reversed: int
+    side: Side
+    price: int
+    size: int
 
 
 @dataclass(slots=True)
@@ -99,6 +108,17 @@ def _save_postings(tx: Tx, entry: Entry) -> None:
         tx.run("ledger.insert_two_postings", entry.entry_id, *one, *other)
     if len(lines) % 2:
         tx.run("ledger.insert_posting", entry.entry_id, *lines[-1])
+
+
+def standing_trades(tx: Tx, telling: Telling, holding: Holding) -> list[Trade]:
+    """Return the trades of a holding that were not undone, in the order we booked them, with those of `telling`."""
+    place = holding.market_id, holding.outcome_id
+    stored = tx.all(_Traded, "orders.trades", telling.stream_id, telling.venue, *place)
+    trades = {row.fill_id: row for row in stored}
+    for fill in telling.fills:
+        if (fill.market_id, fill.outcome_id) == place:
+            trades[fill.fill_id] = _Traded(fill.fill_id, fill.reversed, fill.side, fill.price, fill.size)
+    return [Trade(*row[2:]) for _, row in sorted(trades.items()) if not row.reversed]
 
 
 def order_by_id(tx: Tx, order_id: str) -> Order | None:

@@ -20,11 +20,12 @@ from oddswire.events import (
     OrderStatus,
     OrderStep,
     OrderSubmitted,
+    Side,
     Source,
     UserEvent,
 )
 from oddswire.ledger import rules
-from oddswire.ledger.books import Books, Holding
+from oddswire.ledger.books import Books, Holding, Trade, joined_average
 from oddswire.ledger.entries import contracts
 from oddswire.orders.order import BY_ABSENCE, Order
 from oddswire.venues.base import FillReport, OrderReport, SettlementReport
@@ -44,7 +45,7 @@ class Fill:
     order_id: str
     market_id: str
     outcome_id: str
-    side: str
+    side: Side
     price: int
     size: int
     fee: int
@@ -149,8 +150,8 @@ class Telling:
         order.money_held, order.contracts_held = order.holds()
         fill_id = next(self.fill_ids)
         holding = self._holding(order)
-        if order.side == "buy":
-            self.books.average_in(holding, report.price, report.size)
+        trade = Trade(order.side, report.price, report.size)
+        holding.average_price = joined_average(holding.average_price, holding.size, trade)
         captured = held[0] - order.money_held, held[1] - order.contracts_held
         self.books.post(rules.fill(fill_id, *_terms(order, report), *captured))
         self._because("fill", order.order_id)
@@ -163,6 +164,7 @@ class Telling:
     def reverse(self, order: Order, fill_id: str, report: FillReport, resting: bool) -> None:
         """Undo a fill told before; unless the order still rests at the venue it is canceled (PROTOCOL 2.5).
 
+        The holding's average price is not known from this alone: see `reversed_holdings`.
         `resting` may be older than what we know: an order that has ended since, or is whole by other fills, stays so.
         """
         held = order.money_held, order.contracts_held
@@ -175,6 +177,11 @@ class Telling:
         self._because("correction", order.order_id)
         self._step(order, "reversed", before, report)
         self._keep(order, fill_id, report)
+
+    def reversed_holdings(self) -> list[Holding]:
+        """Return the holdings whose fills were undone here: their average price is that of the fills that stand."""
+        assets = {contracts(fill.market_id, fill.outcome_id): None for fill in self.fills if fill.reversed}
+        return [self.books.holdings[asset] for asset in assets]
 
     def end(self, order: Order, status: Literal["canceled", "expired"], reason: str | None, at: int | None) -> None:
         """Tell that the rest of the order is off the book, and give back what it held."""
@@ -361,5 +368,5 @@ def _shown(holding: Holding) -> tuple[int, int, int]:
     return holding.size, holding.available, holding.average_price if holding.size else 0
 
 
-def _terms(order: Order, report: FillReport) -> tuple[str, str, Any, int, int, int]:
+def _terms(order: Order, report: FillReport) -> tuple[str, str, Side, int, int, int]:
     return order.market_id, order.outcome_id, order.side, report.price, report.size, report.fee

@@ -7,7 +7,7 @@ from msgspec import UNSET
 
 from oddswire import money
 from oddswire.errors import InvalidInput, Missing
-from oddswire.events import OrderStatus, Side
+from oddswire.events import OrderStatus
 from oddswire.ids import epoch_of, is_id
 from oddswire.ledger.books import Balance, Holding
 from oddswire.orders import records
@@ -212,14 +212,13 @@ def _holding_body(venue: str, *row: str | int) -> bodies.Holding:
 
 
 def _fill_body(fill: Fill) -> bodies.Fill:
-    side: Side = "buy" if fill.side == "buy" else "sell"
     return bodies.Fill(
         fill_id=fill.fill_id,
         order_id=fill.order_id,
         venue=fill.venue,
         market_id=fill.market_id,
         outcome_id=fill.outcome_id,
-        side=side,
+        side=fill.side,
         price=money.to_decimal(fill.price),
         size=money.to_decimal(fill.size),
         fee_raw=str(fill.fee),

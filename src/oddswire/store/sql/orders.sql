@@ -55,6 +55,10 @@ ON CONFLICT (order_id, venue_fill_id) DO UPDATE SET reversed = excluded.reversed
 -- name: known_fills
 SELECT venue_fill_id, fill_id, reversed FROM fills WHERE order_id = $1;
 
+-- name: trades
+SELECT fill_id, reversed, side, price, size FROM fills
+WHERE stream_id = $1 AND venue = $2 AND market_id = $3 AND outcome_id = $4;
+
 -- name: fills_page
 SELECT * FROM fills WHERE stream_id = $1 AND fill_id < $2 ORDER BY fill_id DESC LIMIT $3;
 
