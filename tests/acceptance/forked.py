@@ -114,12 +114,13 @@ class ForkedServer(Server):
 
 
 @contextlib.contextmanager
-def forked_server(folder: Path, **env: str) -> Iterator[ForkedServer]:
-    """Serve a new database of one app until the block ends."""
+def forked_server(folder: Path, *, prepare: Callable[[], None] | None = None, **env: str) -> Iterator[ForkedServer]:
+    """Serve a new database of one app until the block ends; `prepare` as in `ForkedServer`."""
     database = folder / "oddswire.db"
     created = command("app", "create", "shop", "--database", str(database), "--json")
     assert created.returncode == 0, created.stderr
     server = ForkedServer(database, free_port(), "shop", json.loads(created.stdout)["apiKey"])
+    server.prepare = prepare
     server.start(**env)
     try:
         yield server
