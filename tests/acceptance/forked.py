@@ -114,7 +114,7 @@ class ForkedServer(Server):
 
 
 @contextlib.contextmanager
-def forked_server(folder: Path, *, prepare: Callable[[], None] | None = None, **env: str) -> Iterator[ForkedServer]:
+def forked_server(folder: Path, prepare: Callable[[], None] | None = None, /, **env: str) -> Iterator[ForkedServer]:
     """Serve a new database of one app until the block ends; `prepare` as in `ForkedServer`."""
     database = folder / "oddswire.db"
     created = command("app", "create", "shop", "--database", str(database), "--json")

@@ -13,8 +13,10 @@ from typing import Any, NamedTuple, Self
 from unittest.mock import patch
 
 from oddswire.auth.keys import KeyRing, KeyRow
+from oddswire.auth.revocations import SESSION_PREFIX
 from oddswire.auth.tokens import issue
 from oddswire.events import BalanceUpdate
+from oddswire.ids import new_id
 from oddswire.server.app import Gateway
 from oddswire.store.base import Tx
 from oddswire.streams import log
@@ -42,12 +44,13 @@ class Token(NamedTuple):
 class Mint:
     """Signs tokens of any life with a gateway's own key."""
 
-    def __init__(self, server: Server) -> None:
-        self._app = server.app
+    def __init__(self, server: Server, app: str | None = None) -> None:
+        self._app = app or server.app
         self._keys = KeyRing(stored_keys(server.database))
 
-    def token(self, user: str, expires_at: int, session: str = "ses_minted") -> Token:
-        """Return a token that ends at the whole second `expires_at`."""
+    def token(self, user: str, expires_at: int, session: str = "") -> Token:
+        """Return a token that ends at the whole second `expires_at`, of a session of its own unless told which."""
+        session = session or new_id(SESSION_PREFIX, wall())
         text = issue(self._keys, self._app, user, session, expires_at - 3600, 3600)
         return Token(text, user, expires_at * 1000)
 
@@ -124,12 +127,11 @@ class Tape:
     ended_at: float = 0.0
 
     @classmethod
-    async def connect(cls, server: Server, token: Token | None = None, **query: str | int) -> "Tape":
+    async def connect(cls, server: Server, token: Token | None = None, app: str | None = None) -> "Tape":
         """Open it, with a token in the header if there is one."""
         client = await Client.connect(server.port)
-        extra = "".join(f"&{name}={value}" for name, value in query.items())
         brought = {} if token is None else {"Authorization": f"Bearer {token.text}"}
-        await client.write(upgrade(f"/ws?appId={server.app}{extra}", **brought))
+        await client.write(upgrade(f"/ws?appId={app or server.app}", **brought))
         status, _, body = await client.response()
         assert status == 101, body
         return cls(client, tokens=[] if token is None else [token])

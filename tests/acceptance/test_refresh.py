@@ -25,7 +25,7 @@ LATE_MS = 600
 def flooded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A gateway in which ann and bob are told 500 events a second each."""
     with forked_server(
-        tmp_path_factory.mktemp("refresh"), prepare=Flood("shop", ("ann", "bob"), A_SECOND), **UNLIMITED
+        tmp_path_factory.mktemp("refresh"), Flood("shop", ("ann", "bob"), A_SECOND), **UNLIMITED
     ) as running:
         yield running
 

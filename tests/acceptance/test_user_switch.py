@@ -20,7 +20,7 @@ NOT_GOOD = Token(BAD, None, 0)
 @pytest.fixture(scope="module")
 def flooded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A gateway in which three users are told 500 events a second each."""
-    with forked_server(tmp_path_factory.mktemp("switch"), prepare=Flood("shop", USERS, 500), **UNLIMITED) as running:
+    with forked_server(tmp_path_factory.mktemp("switch"), Flood("shop", USERS, 500), **UNLIMITED) as running:
         yield running
 
 

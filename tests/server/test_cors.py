@@ -58,7 +58,7 @@ async def test_a_preflight_is_answered_for_any_app_s_origin(gateway: RunningGate
             assert (answer.status_code, answer.content) == (204, b""), path
             assert answer.headers["access-control-allow-origin"] == ORIGIN
             assert answer.headers["vary"] == "origin"
-            assert {"GET", "POST"} <= set(answer.headers["access-control-allow-methods"].split(", "))
+            assert {"GET", "POST", "DELETE"} <= set(answer.headers["access-control-allow-methods"].split(", "))
             allowed = set(answer.headers["access-control-allow-headers"].split(", "))
             assert allowed >= {"authorization", "content-type", "x-app-id"}
             assert "x-app-api-key" not in allowed
