@@ -18,6 +18,7 @@ from oddswire.auth.identity import Identity
 from oddswire.clock import Clock
 from oddswire.errors import Limited
 from oddswire.server.http_protocol import ABORT
+from oddswire.server.websocket import CLOSE_DEADLINE
 from oddswire.streams.delivery import place
 from oddswire.streams.feed import Feed
 from oddswire.streams.hub import Hub
@@ -58,6 +59,7 @@ class EventStream:
         self._waiting: list[bytes] = []
         self._news = asyncio.Event()
         self._end: tuple[int, bytes] | None = None
+        self._patience: asyncio.Timeout | None = None
         self._connected_at = clock.now()
         self.number = roster.enter(self)
 
@@ -78,6 +80,8 @@ class EventStream:
         except BaseException:
             self.leave(GONE)
             raise
+        if self._end is not None:
+            return  # ended while the stream was being found: there is a farewell to write, and nothing else
         found = place(kept, since, epoch)
         self._put(_greeting(who, found))
         self._feed.flow(who.expires_at, found.seq, found.head)
@@ -123,10 +127,12 @@ class EventStream:
             ended: Any = {"type": "http.response.body", "body": chunk + self._farewell(), "more_body": False}
             going: Any = {"type": "http.response.body", "body": chunk, "more_body": True}
             try:
-                async with asyncio.timeout(STALLED_SECONDS):
+                async with asyncio.timeout(STALLED_SECONDS) as self._patience:
                     await send(ended if last else going)
             except TimeoutError:
                 return SLOW_READER
+            finally:
+                self._patience = None
             if last:
                 return GONE if self._end is None else self._end[0]
             if self._feed is not None:
@@ -187,6 +193,13 @@ class EventStream:
                 self._hub.leave(self._feed)
             self._waiting.clear()
             self._news.set()
+            self._hurry()
+
+    def _hurry(self) -> None:
+        """Wait no longer for a reader that takes nothing than a socket that closes does."""
+        if self._patience is not None and not self._patience.expired():
+            soon = asyncio.get_running_loop().time() + CLOSE_DEADLINE
+            self._patience.reschedule(min(soon, self._patience.when() or soon))
 
     def tell(self, frame: bytes) -> None:
         """Write a frame that is of no stream."""

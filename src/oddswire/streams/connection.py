@@ -315,6 +315,8 @@ class Connection:
         self._placed(place(kept, since, epoch), armed)
 
     async def _renew(self, wanted: int | None) -> None:
+        if self._session.state is State.CLOSED:
+            return
         if self.identity is None or self._feed is None:
             raise RuntimeError("a token was renewed where no stream flows")
         feed = self._feed
