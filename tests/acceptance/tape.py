@@ -51,7 +51,8 @@ class Mint:
     def token(self, user: str, expires_at: int, session: str = "") -> Token:
         """Return a token that ends at the whole second `expires_at`, of a session of its own unless told which."""
         session = session or new_id(SESSION_PREFIX, wall())
-        text = issue(self._keys, self._app, user, session, expires_at - 3600, 3600)
+        issued_at = min(wall() // 1000, expires_at - 1)
+        text = issue(self._keys, self._app, user, session, issued_at, expires_at - issued_at)
         return Token(text, user, expires_at * 1000)
 
     def lasting(self, user: str, seconds: int = 3600) -> Token:
@@ -62,7 +63,7 @@ class Mint:
 def stored_keys(database: Path) -> list[KeyRow]:
     connection = sqlite3.connect(database)
     try:
-        rows = connection.execute("SELECT kid, private_jwk, created_at, retired_at FROM signing_keys")
+        rows = connection.execute(f"SELECT {', '.join(KeyRow._fields)} FROM signing_keys")
         return [KeyRow(*row) for row in rows]
     finally:
         connection.close()

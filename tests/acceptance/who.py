@@ -30,6 +30,8 @@ from tests.acceptance.tape import BAD, Told, event_of
 from tests.streams.conftest import FakeSocket, HandClock
 
 T = TypeVar("T")
+KEY_AGE_MS = 20_000
+"""How old the signing key is: no token can be older."""
 APPS = ("a", "b")
 USERS = ("ann", "bob")
 
@@ -76,7 +78,8 @@ class World:
         """Sign a token that lives so long, or up to a second less; 0 or less: it has ended."""
         app, user, session = of
         ends = self.clock.ms // 1000 + seconds
-        text = tokens.issue(self.gateway.authority._keys, app, user, session, ends - 600, 600)
+        issued_at = min(self.clock.ms // 1000, ends - 1)
+        text = tokens.issue(self.gateway.authority._keys, app, user, session, issued_at, ends - issued_at)
         return Pass(text, app, user, session, ends * 1000)
 
     async def commit(self, app: str, user: str, count: int) -> None:
@@ -305,6 +308,7 @@ async def world(folder: Path, chance: random.Random) -> AsyncIterator[World]:
         gateway = Gateway(UNLIMITED, store)
     await gateway.start()
     gateway.phase = "ready"
+    clock.ms += KEY_AGE_MS
     made = World(gateway, clock)
     for app in APPS:
         for user in USERS:
