@@ -227,6 +227,9 @@ async def test_a_head_is_bounded_in_bytes_and_in_time(monkeypatch: pytest.Monkey
         client = await Client.connect(house.port)
         await client.write(b"GET /ws HTTP/1.1\r\nx: " + b"x" * 40_000)
         assert (await client.response())[0] == 431
+        whole = await Client.connect(house.port)
+        await whole.write(upgrade("/ws?token=" + "x" * 40_000))
+        assert (await whole.response())[0] == 431
         slow = await Client.connect(house.port)
         await slow.write(b"GET /ws HTTP/1.1\r\n")
         await slow.ended()

@@ -260,11 +260,12 @@ class GatewayHttp(HttpToolsProtocol):
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
-            if self._should_upgrade():
-                self._hand_over(EARLY if data[upgrade.args[0] :] else None)
-            else:
-                self._unsupported_upgrade_warning()
-            return
+            if self._listed_bytes <= MAX_HEAD:
+                if self._should_upgrade():
+                    self._hand_over(EARLY if data[upgrade.args[0] :] else None)
+                else:
+                    self._unsupported_upgrade_warning()
+                return
         except httptools.HttpParserError:
             self._deaf = True
             self.send_400_response("Invalid HTTP request received.")

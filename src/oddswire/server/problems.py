@@ -15,6 +15,7 @@ from litestar.response import Response
 
 from oddswire.errors import CODES, Conflict, Limited, OddswireError, Rejected
 from oddswire.server.body_faults import field_named
+from oddswire.server.echoes import without_secrets
 from oddswire.wire import bodies
 
 PROBLEM_JSON: Final = "application/problem+json"
@@ -40,8 +41,11 @@ class Answer:
 def problem(
     code: str, detail: str, *, path: str | None = None, status: int | None = None, order: bodies.Order | None = None
 ) -> bodies.Problem:
-    """Return the document of a code; `status` where it is another than the code's own."""
-    meaning = CODES[code]
+    """Return the document of a code; `status` where it is another than the code's own.
+
+    `detail` and `path` may quote what was sent: what looks like a secret in them is left out.
+    """
+    meaning, detail = CODES[code], without_secrets(detail)
     return bodies.Problem(
         type="about:blank",
         title=meaning.title,
@@ -49,7 +53,7 @@ def problem(
         detail=detail,
         code=code,
         message=detail,
-        path=path,
+        path=None if path is None else without_secrets(path),
         action=meaning.action,
         order=order,
     )
