@@ -52,7 +52,7 @@ class Mint:
         """Return a token that ends at the whole second `expires_at`, of a session of its own unless told which."""
         session = session or new_id(SESSION_PREFIX, wall())
         issued_at = min(wall() // 1000, expires_at - 1)
-        text = issue(self._keys, self._app, user, session, issued_at, expires_at - issued_at)
+        text = issue(self._keys, self._app, user, session, issued_at, expires_at - issued_at).token
         return Token(text, user, expires_at * 1000)
 
     def lasting(self, user: str, seconds: int = 3600) -> Token:

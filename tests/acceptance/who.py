@@ -9,7 +9,7 @@ import json
 import random
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -30,6 +30,7 @@ from tests.acceptance.tape import BAD, Told, event_of
 from tests.streams.conftest import FakeSocket, HandClock
 
 T = TypeVar("T")
+LEAVE_SECONDS = 5
 KEY_AGE_MS = 20_000
 """How old the signing key is: no token can be older."""
 APPS = ("a", "b")
@@ -79,7 +80,7 @@ class World:
         app, user, session = of
         ends = self.clock.ms // 1000 + seconds
         issued_at = min(self.clock.ms // 1000, ends - 1)
-        text = tokens.issue(self.gateway.authority._keys, app, user, session, issued_at, ends - issued_at)
+        text = tokens.issue(self.gateway.authority._keys, app, user, session, issued_at, ends - issued_at).token
         return Pass(text, app, user, session, ends * 1000)
 
     async def commit(self, app: str, user: str, count: int) -> None:
@@ -316,9 +317,18 @@ async def world(folder: Path, chance: random.Random) -> AsyncIterator[World]:
     try:
         yield made
     finally:
-        readers = [client for client in made.clients if isinstance(client, Reader)]
-        for reader in readers:
-            reader.hang_up()
-        with suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.gather(*(reader.task for reader in readers)), 5)
+        await _all_leave(made.clients)
         await gateway.close()
+
+
+async def _all_leave(clients: list[Client]) -> None:
+    """Have every client hang up, and let what is under way for it end."""
+    tasks: list[asyncio.Task[None]] = []
+    for client in clients:
+        if isinstance(client, Screen):
+            client.hang_up()
+            tasks += [client.connection._task] if client.connection._task else []
+        elif isinstance(client, Reader):
+            client.hang_up()
+            tasks.append(client.task)
+    await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), LEAVE_SECONDS)

@@ -315,12 +315,10 @@ class Connection:
         self._placed(place(kept, since, epoch), armed)
 
     async def _renew(self, wanted: int | None) -> None:
-        if self._session.state is State.CLOSED:
-            return
-        if self.identity is None or self._feed is None:
-            raise RuntimeError("a token was renewed where no stream flows")
-        feed = self._feed
-        armed = await self._come(self.identity, feed, wanted)
+        identity, feed = self.identity, self._feed
+        if identity is None or feed is None:
+            return  # closed in the moment after its token was taken
+        armed = await self._come(identity, feed, wanted)
         delivery = feed.delivery
         self._placed(Place(delivery.cursor, delivery.known_head, delivery.epoch), armed)
 
