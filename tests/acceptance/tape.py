@@ -20,10 +20,12 @@ from oddswire.ids import new_id
 from oddswire.server.app import Gateway
 from oddswire.store.base import Tx
 from oddswire.streams import log
-from tests.acceptance.server import Server
+from tests.acceptance.server import UNLIMITED, Server
 from tests.server.sockets import CLOSE, PING, PONG, TEXT, Client, frame, upgrade
 
 Told = dict[str, Any]
+LIMITLESS = {**UNLIMITED, "ODDSWIRE_REFUSED_PER_SECOND": "100000", "ODDSWIRE_FAILED_SIGN_INS_PER_MINUTE": "100000"}
+"""Settings of a gateway that lets its clients fail as often as they like."""
 TURN_SECONDS = 0.01
 BAD = "eyJhbGciOiJFZDI1NTE5In0.e30.nothing"
 

@@ -11,8 +11,8 @@ import httpx
 import pytest
 
 from tests.acceptance.forked import ForkedServer, forked_server
-from tests.acceptance.server import UNLIMITED, Server
-from tests.acceptance.tape import BAD, Flood, Mint, Tape, Token, check, wall
+from tests.acceptance.server import Server
+from tests.acceptance.tape import BAD, LIMITLESS, Flood, Mint, Tape, Token, check, wall
 
 A_SECOND = 500
 ROUNDS = 60
@@ -25,7 +25,7 @@ LATE_MS = 600
 def flooded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A gateway in which ann and bob are told 500 events a second each."""
     with forked_server(
-        tmp_path_factory.mktemp("refresh"), Flood("shop", ("ann", "bob"), A_SECOND), **UNLIMITED
+        tmp_path_factory.mktemp("refresh"), Flood("shop", ("ann", "bob"), A_SECOND), **LIMITLESS
     ) as running:
         yield running
 

@@ -23,8 +23,8 @@ from oddswire.errors import Unavailable
 from oddswire.server import logs
 from oddswire.streams.hub import Hub
 from tests.acceptance.forked import ForkedServer, forked_server
-from tests.acceptance.server import UNLIMITED, Server, an_order
-from tests.acceptance.tape import Mint, Tape, stored_keys
+from tests.acceptance.server import Server, an_order
+from tests.acceptance.tape import LIMITLESS, Mint, Tape, stored_keys
 from tests.server.sockets import CLOSE, TEXT, Client, frame, upgrade
 
 Told = dict[str, Any]
@@ -106,8 +106,7 @@ def loud(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[ForkedServe
         Loud(tmp_path / "crash", tmp_path / "down"),
         ODDSWIRE_LOG_LEVEL="debug",
         ODDSWIRE_LOG_JSON=str(request.param),
-        ODDSWIRE_FAILED_SIGN_INS_PER_MINUTE="100000",
-        **UNLIMITED,
+        **LIMITLESS,
     ) as running:
         yield running
 

@@ -10,8 +10,8 @@ from typing import Any, Literal
 import httpx
 import pytest
 
-from tests.acceptance.server import UNLIMITED, Server, command, running_server
-from tests.acceptance.tape import Mint, Tape, Token, wall
+from tests.acceptance.server import Server, command, running_server
+from tests.acceptance.tape import LIMITLESS, Mint, Tape, Token, wall
 from tests.acceptance.test_streams import sign_in_soon
 from tests.server.sockets import Client, upgrade
 
@@ -25,7 +25,7 @@ App = Literal["shop", "rival", "doomed"]
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A gateway with three apps."""
     with running_server(
-        tmp_path_factory.mktemp("signout"), ODDSWIRE_MAX_CONNECTIONS_PER_USER="1000", **UNLIMITED
+        tmp_path_factory.mktemp("signout"), ODDSWIRE_MAX_CONNECTIONS_PER_USER="1000", **LIMITLESS
     ) as running:
         yield running
 

@@ -12,8 +12,8 @@ import httpx
 import pytest
 
 from tests.acceptance.forked import forked_server
-from tests.acceptance.server import UNLIMITED, Server
-from tests.acceptance.tape import Flood, Mint, Tape, Token, wall
+from tests.acceptance.server import Server
+from tests.acceptance.tape import LIMITLESS, Flood, Mint, Tape, Token, wall
 
 ROUNDS = 200
 AT_ONCE = 8
@@ -30,8 +30,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         tmp_path_factory.mktemp("races"),
         Flood("shop", users, 100),
         ODDSWIRE_MAX_CONNECTIONS_PER_USER="1000",
-        ODDSWIRE_FAILED_SIGN_INS_PER_MINUTE="100000",
-        **UNLIMITED,
+        **LIMITLESS,
     ) as running:
         yield running
 

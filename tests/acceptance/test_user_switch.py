@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.acceptance.forked import forked_server
-from tests.acceptance.server import UNLIMITED, Server
-from tests.acceptance.tape import BAD, Flood, Mint, Tape, Token
+from tests.acceptance.server import Server
+from tests.acceptance.tape import BAD, LIMITLESS, Flood, Mint, Tape, Token
 
 USERS = ("ann", "bob", "cat")
 SWITCHES = 50
@@ -20,7 +20,7 @@ NOT_GOOD = Token(BAD, None, 0)
 @pytest.fixture(scope="module")
 def flooded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A gateway in which three users are told 500 events a second each."""
-    with forked_server(tmp_path_factory.mktemp("switch"), Flood("shop", USERS, 500), **UNLIMITED) as running:
+    with forked_server(tmp_path_factory.mktemp("switch"), Flood("shop", USERS, 500), **LIMITLESS) as running:
         yield running
 
 
