@@ -202,7 +202,7 @@ class Driver:
             app, user, _ = self.chance.choice(self.world.live)
             those = [one for one in self.world.live if one[:2] == (app, user)]
             self.world.end(*those)
-            await self.world.gateway.authority.revoke_user(app, user)
+            await self.world.gateway.authority.revoke_user(app, user, "me")
             self.world.have_ended(*those)
             await self.world.sign_in(app, user)
 

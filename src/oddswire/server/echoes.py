@@ -3,7 +3,8 @@
 import re
 from typing import Final
 
-REDACTED: Final = "[redacted]"
+from oddswire.server.logs import REDACTED
+
 _SECRET: Final = re.compile(
     r"eyJ[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)*"  # a token, also one that was cut short
     r"|\bowr?_[A-Za-z0-9_-]{16,}"  # a refresh token or API key

@@ -13,7 +13,6 @@ from oddswire.errors import InvalidInput, Missing, Refused
 from oddswire.server import openapi
 from oddswire.server.callers import STANDING
 from oddswire.server.cors import Cors
-from oddswire.server.echoes import without_secrets
 from oddswire.server.limits import Standing
 from oddswire.server.metrics import Metrics
 from oddswire.server.problems import PROBLEM_JSON, Answer, answer_of
@@ -72,7 +71,7 @@ class Front:
             _access.info(
                 "request",
                 method=method,
-                path=without_secrets(scope["path"]),
+                path=scope["path"],
                 status=passage.status,
                 ms=round(seconds * 1000, 1),
                 client=client,
