@@ -1,142 +1,75 @@
-"""Measure the gateway on this machine and print a table; `--quick` is shorter, `--json` is for programs.
-
-The server runs in a process of its own on one core, the load on the other. The load's own share of its core is printed:
-a bench whose load is the bottleneck says nothing of the server. Read the figures as ratios of one run, not as capacity.
-"""
+"""Measure the gateway beside others on this machine; read the figures as ratios of one run, not as capacity."""
 
 import argparse
-import asyncio
-import json
-import os
-import statistics
+import re
 import tempfile
 import time
+import traceback
+from collections.abc import Callable
 from pathlib import Path
 
-import httpx
-import uvloop
-import websockets
 from rich.console import Console
-from rich.table import Table
 
-from bench.desk import orders_a_second
-from bench.gateway import Gateway, running
+from bench import machine, picture, results
+from bench.measures import orders, push
+from bench.process import ROOT
+from bench.results import Group
+from bench.run import Run
 
-ORDER = {"venue": "paper", "marketId": "fed-cut-dec", "outcomeId": "yes", "side": "buy", "size": 1}
-RESTING, FILLING = "0.01", "0.99"
+MEASURES: dict[str, Callable[[Run], list[Group]]] = {
+    "push": push.measure,
+    "orders": orders.measure,
+}
 
 
-def flush_ms(folder: Path, rounds: int = 50) -> float:
-    """Return the median time of an fdatasync after a 4 KiB append: the least a durable commit waits for."""
-    took = []
-    with (folder / "flush").open("wb", buffering=0) as file:
-        for _ in range(rounds):
-            file.write(b"x" * 4096)
+def main() -> int:
+    """Read the options, measure, print and write what was found; return how many measures failed."""
+    said = _options()
+    console = Console(width=None if Console().is_terminal else 140)
+    failed, groups = 0, []
+    with tempfile.TemporaryDirectory(dir=said.folder) as folder:
+        rounds = max(1, said.rounds or 5)
+        run = Run(Path(folder), said.quick, rounds, said.stored, machine.sockets_at_most())
+        about = machine.described(run.folder)
+        if not said.quick and run.sockets < 10_000:
+            console.print(f"[red]Open files are limited to {about['open_files']}: no crowd is over {run.sockets:,}.[/red]")
+        for name in said.only or MEASURES:
             started = time.perf_counter()
-            os.fdatasync(file.fileno())
-            took.append((time.perf_counter() - started) * 1000)
-    return statistics.median(took)
+            try:
+                found = MEASURES[name](run)
+            except Exception:
+                # one measure that cannot be made must not hide the others; the exit code tells of it
+                failed += 1
+                console.print(f"[red]{name} could not be measured:[/red]\n{traceback.format_exc()}", markup=True)
+                continue
+            groups += found
+            results.print_groups(found, console)
+            console.print(f"[dim]{name}: {time.perf_counter() - started:.0f} s[/dim]\n")
+    about["load_average_after"] = machine.load_average()
+    _write(groups, about, said.json)
+    console.print(f"{said.json} holds it all, with tables and pictures for the docs beside it.")
+    return failed
 
 
-async def rest_orders(gateway: Gateway, seconds: float, callers: int = 32) -> dict[str, float]:
-    """Place resting orders over keep-alive connections; return the rate and both sides' share of a core."""
-    tokens = [gateway.sign_in(f"rest-{n}") for n in range(callers)]
-    done, cpu, own, started = 0, gateway.cpu_seconds(), time.process_time(), time.perf_counter()
-
-    async def call(token: str) -> None:
-        nonlocal done
-        headers = {"x-app-id": "demo", "authorization": f"Bearer {token}"}
-        async with httpx.AsyncClient(base_url=gateway.url, headers=headers) as http:
-            while time.perf_counter() < started + seconds:
-                answer = await http.post("/trading/orders", json={**ORDER, "price": RESTING})
-                if answer.status_code == 201:
-                    done += 1
-                elif answer.json()["code"] != "insufficient_funds":
-                    raise RuntimeError(answer.text)
-
-    await asyncio.gather(*(call(token) for token in tokens))
-    took = time.perf_counter() - started
-    server, load = (gateway.cpu_seconds() - cpu) / took, (time.process_time() - own) / took
-    return {"orders_a_second": done / took, "server_cores": server, "load_cores": load}
+def _write(groups: list[Group], about: dict[str, str | int | float], file: Path) -> None:
+    results.save(groups, about, file)
+    file.with_suffix(".md").write_text(results.as_markdown(groups, about))
+    for group in groups:
+        if group.chart:
+            name = re.sub(r"[^a-z0-9]+", "-", group.name.replace(",", ""))
+            file.with_name(f"{name}.svg").write_text(picture.bars(group))
 
 
-async def order_to_event_ms(gateway: Gateway, count: int) -> dict[str, float]:
-    """Return how long after sending an order its `order_submitted` is received, one order at a time."""
-    token, took = gateway.sign_in("latency"), []
-    headers = {"x-app-id": "demo", "authorization": f"Bearer {token}"}
-    socket = await websockets.connect(gateway.ws_url, additional_headers={"authorization": f"Bearer {token}"})
-    async with socket, httpx.AsyncClient(base_url=gateway.url, headers=headers) as http:
-        await socket.recv()
-        for _ in range(count):
-            started = time.perf_counter()
-            placing = asyncio.create_task(http.post("/trading/orders", json={**ORDER, "price": RESTING}))
-            while json.loads(await socket.recv())["type"] != "order_submitted":
-                pass
-            took.append((time.perf_counter() - started) * 1000)
-            await placing
-    took.sort()
-    return {"p50_ms": took[len(took) // 2], "p99_ms": took[len(took) * 99 // 100]}
-
-
-async def push(gateway: Gateway, sockets: int, orders: int) -> dict[str, float]:
-    """Return the server's CPU an event more, for each further socket of one user that sees it."""
-    token = gateway.sign_in(f"push-{sockets}")
-    headers = {"x-app-id": "demo", "authorization": f"Bearer {token}"}
-    opened = [await websockets.connect(gateway.ws_url, additional_headers=headers) for _ in range(sockets)]
-    for socket in opened:
-        await socket.recv()
-
-    async def read(socket: websockets.ClientConnection) -> None:
-        for _ in range(2 * orders):
-            await socket.recv(decode=False)
-
-    reading = [asyncio.create_task(read(socket)) for socket in opened]
-    cpu = gateway.cpu_seconds()
-    async with httpx.AsyncClient(base_url=gateway.url, headers=headers) as http:
-        for _ in range(orders):
-            await http.post("/trading/orders", json={**ORDER, "price": RESTING})
-    await asyncio.gather(*reading)
-    used = gateway.cpu_seconds() - cpu
-    for socket in opened:
-        await socket.close()
-    return {"cpu_us_an_order": used / orders * 1e6}
-
-
-async def measure(folder: Path, quick: bool) -> dict[str, float]:
-    """Run everything once; return each figure by its name."""
-    seconds = 2.0 if quick else 8.0
-    found = {"fdatasync_p50_ms": flush_ms(folder)}
-    found["desk_resting_a_second"] = await orders_a_second(folder, seconds, RESTING)
-    found["desk_filling_a_second"] = await orders_a_second(folder, seconds, FILLING)
-    with running(folder) as gateway:
-        for name, value in (await rest_orders(gateway, seconds)).items():
-            found[f"rest_{name}"] = value
-        for name, value in (await order_to_event_ms(gateway, 200 if quick else 1000)).items():
-            found[f"order_to_event_{name}"] = value
-        few, many = 1, 20 if quick else 50
-        one = await push(gateway, few, 300)
-        more = await push(gateway, many, 300)
-        difference = more["cpu_us_an_order"] - one["cpu_us_an_order"]
-        found["push_cpu_us_an_event_and_socket"] = difference / (2 * (many - few))
-    return found
-
-
-def main() -> None:
-    """Read the options, measure, print."""
+def _options() -> argparse.Namespace:
     words = argparse.ArgumentParser(prog="make bench", description=__doc__)
-    words.add_argument("--quick", action="store_true", help="about twenty seconds")
-    words.add_argument("--json", action="store_true", help="print JSON")
-    said = words.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        found = uvloop.run(measure(Path(folder), said.quick))
-    if said.json:
-        print(json.dumps(found, indent=2))
-        return
-    table = Table("measure", "figure")
-    for name, value in found.items():
-        table.add_row(name.replace("_", " "), f"{value:,.2f}" if value < 100 else f"{value:,.0f}")
-    Console().print(table)
+    words.add_argument("--quick", action="store_true", help="a minute: fewer events, no crowd of 10,000")
+    words.add_argument("--only", action="append", choices=MEASURES, help="this measure alone; may be given again")
+    words.add_argument("--rounds", type=int, help="paired rounds of each measure (5)")
+    words.add_argument("--stored", type=int, default=1_000_000, help="the most events stored, for cost as it grows")
+    words.add_argument("--json", type=Path, default=ROOT / "bench" / "results" / "latest.json", help="where to write")
+    words.add_argument("--folder", type=Path, help="where databases are made: a folder on the disk to be measured")
+    return words.parse_args()
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

@@ -1,0 +1,99 @@
+"""Which servers there are to measure, and why one that is named cannot be."""
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+from bench.load.crowd import Kind
+from bench.machine import SERVER_CORE
+from bench.process import ROOT, Failed, Process
+
+PEERS = ROOT / "bench" / "peers"
+PEER_PYTHON = ROOT / ".venv-bench" / "bin" / "python"
+NODE_MODULES = PEERS / "node" / "node_modules"
+GO_SOURCES = "/usr/share/gocode"
+"""Where Debian's package golang-github-gorilla-websocket-dev puts its source."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A server that pushes events."""
+
+    name: str
+    command: tuple[str, ...]
+    kind: Kind = "plain"
+    path: str = "/ws"
+    large: bool = False
+    """Whether it is measured with 10,000 connections too."""
+    missing: str = field(default="", compare=False)
+    """Why it cannot be started here."""
+
+    def start(self, folder: Path) -> tuple[Process, int]:
+        """Return its process and port.
+
+        Raises:
+            Failed: with the reason.
+        """
+        if self.missing:
+            raise Failed(self.missing)
+        process = Process(self.name, list(self.command), SERVER_CORE, folder)
+        try:
+            return process, int(process.hear(60)["port"])
+        except BaseException:
+            process.stop()
+            raise
+
+
+def gateway(folder: Path, name: str = "oddswire", database: str = "bench.db") -> tuple[Process, int]:
+    """Start a gateway on a database of that folder; return its process and port."""
+    command = (sys.executable, "-m", "bench.servers.gateway", str(folder / database))
+    return Entry(name, command, "gateway").start(folder)
+
+
+def lineup(folder: Path) -> list[Entry]:
+    """Return all servers, the gateway first."""
+    ours = (sys.executable, "-m", "bench.servers.gateway", str(folder / "push.db"))
+    return [
+        Entry("oddswire", ours, "gateway", "/ws?appId=demo", large=True),
+        _python("bare picows", "picows_push", large=True),
+        _python("aiohttp", "aiohttp_push"),
+        _python("Starlette on uvicorn", "starlette_push"),
+        _python("websockets", "websockets_push"),
+        _node("ws (node)", "ws.js", large=True),
+        _node("socket.io (node)", "socketio.js", "socketio", "/socket.io/?EIO=4&transport=websocket"),
+        _gorilla(folder),
+    ]
+
+
+def _python(name: str, module: str, *, large: bool = False) -> Entry:
+    missing = "" if PEER_PYTHON.exists() else ".venv-bench is not built: `make bench` builds it"
+    return Entry(name, (str(PEER_PYTHON), "-m", f"bench.peers.{module}"), large=large, missing=missing)
+
+
+def _node(name: str, script: str, kind: Kind = "plain", path: str = "/ws", *, large: bool = False) -> Entry:
+    missing = ""
+    if shutil.which("node") is None:
+        missing = "there is no node here"
+    elif not NODE_MODULES.exists():
+        missing = "its packages are not installed: `npm ci --prefix bench/peers/node`"
+    return Entry(name, ("node", str(PEERS / "node" / script)), kind, path, large, missing)
+
+
+@cache
+def _gorilla(folder: Path) -> Entry:
+    name, binary = "gorilla (Go)", folder / "gorilla"
+    if shutil.which("go") is None:
+        return Entry(name, (), missing="there is no Go here: `apt-get install golang-go` gives one")
+    sources = os.environ.get("GOPATH", GO_SOURCES)
+    if not Path(sources, "src/github.com/gorilla/websocket").is_dir():
+        return Entry(name, (), missing="its source is not here: Debian's golang-github-gorilla-websocket-dev has it")
+    environ = {**os.environ, "GOPATH": sources, "GO111MODULE": "off", "CGO_ENABLED": "0", "GOFLAGS": ""}
+    command = ["go", "build", "-o", str(binary), "."]
+    built = subprocess.run(command, cwd=PEERS / "gorilla", env=environ, capture_output=True, text=True, check=False)
+    if built.returncode:
+        return Entry(name, (), missing=f"go build failed: {built.stderr.strip()[-200:]}")
+    return Entry(name, (str(binary),))

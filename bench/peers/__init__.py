@@ -1,0 +1,1 @@
+"""Other servers that push the same bytes, each in the way its own documentation shows."""
