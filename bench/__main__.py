@@ -11,15 +11,25 @@ from pathlib import Path
 from rich.console import Console
 
 from bench import machine, picture, results
-from bench.measures import orders, push
+from bench.measures import connect, growth, latency, memory, orders, push, reconnect, replay, stalled
 from bench.process import ROOT
 from bench.results import Group
 from bench.run import Run
 
 MEASURES: dict[str, Callable[[Run], list[Group]]] = {
     "push": push.measure,
+    "memory": memory.measure,
+    "connect": connect.measure,
     "orders": orders.measure,
+    "latency": latency.measure,
+    "reconnect": reconnect.measure,
+    "stalled": stalled.measure,
+    "replay": replay.measure,
+    "growth": growth.measure,
+    "start": growth.starts,
 }
+ALONE: dict[str, Callable[[Run], list[Group]]] = {"memory-profile": memory.profile}
+"""Made only where they are asked for."""
 
 
 def main() -> int:
@@ -28,7 +38,7 @@ def main() -> int:
     console = Console(width=None if Console().is_terminal else 140)
     failed, groups = 0, []
     with tempfile.TemporaryDirectory(dir=said.folder) as folder:
-        rounds = max(1, said.rounds or 5)
+        rounds = max(1, said.rounds or (2 if said.quick else 5))
         run = Run(Path(folder), said.quick, rounds, said.stored, machine.sockets_at_most())
         about = machine.described(run.folder)
         if not said.quick and run.sockets < 10_000:
@@ -36,7 +46,7 @@ def main() -> int:
         for name in said.only or MEASURES:
             started = time.perf_counter()
             try:
-                found = MEASURES[name](run)
+                found = (MEASURES | ALONE)[name](run)
             except Exception:
                 # one measure that cannot be made must not hide the others; the exit code tells of it
                 failed += 1
@@ -63,8 +73,8 @@ def _write(groups: list[Group], about: dict[str, str | int | float], file: Path)
 def _options() -> argparse.Namespace:
     words = argparse.ArgumentParser(prog="make bench", description=__doc__)
     words.add_argument("--quick", action="store_true", help="a minute: fewer events, no crowd of 10,000")
-    words.add_argument("--only", action="append", choices=MEASURES, help="this measure alone; may be given again")
-    words.add_argument("--rounds", type=int, help="paired rounds of each measure (5)")
+    words.add_argument("--only", action="append", choices=MEASURES | ALONE, help="this measure alone; may be given again")
+    words.add_argument("--rounds", type=int, help="paired rounds of each measure (5; 2 where it is quick)")
     words.add_argument("--stored", type=int, default=1_000_000, help="the most events stored, for cost as it grows")
     words.add_argument("--json", type=Path, default=ROOT / "bench" / "results" / "latest.json", help="where to write")
     words.add_argument("--folder", type=Path, help="where databases are made: a folder on the disk to be measured")

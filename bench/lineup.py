@@ -4,8 +4,9 @@ import os
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass, field
-from functools import cache
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 
 from bench.load.crowd import Kind
@@ -29,8 +30,10 @@ class Entry:
     path: str = "/ws"
     large: bool = False
     """Whether it is measured with 10,000 connections too."""
-    missing: str = field(default="", compare=False)
+    missing: str = ""
     """Why it cannot be started here."""
+    build: Callable[[], str] | None = None
+    """Makes what the command runs, and returns why it could not, if so."""
 
     def start(self, folder: Path) -> tuple[Process, int]:
         """Return its process and port.
@@ -38,8 +41,9 @@ class Entry:
         Raises:
             Failed: with the reason.
         """
-        if self.missing:
-            raise Failed(self.missing)
+        missing = self.missing or (self.build() if self.build is not None else "")
+        if missing:
+            raise Failed(missing)
         process = Process(self.name, list(self.command), SERVER_CORE, folder)
         try:
             return process, int(process.hear(60)["port"])
@@ -83,17 +87,19 @@ def _node(name: str, script: str, kind: Kind = "plain", path: str = "/ws", *, la
     return Entry(name, ("node", str(PEERS / "node" / script)), kind, path, large, missing)
 
 
-@cache
 def _gorilla(folder: Path) -> Entry:
     name, binary = "gorilla (Go)", folder / "gorilla"
     if shutil.which("go") is None:
-        return Entry(name, (), missing="there is no Go here: `apt-get install golang-go` gives one")
+        return Entry(name, (), missing="there is no Go here; Debian's package golang-go is one")
     sources = os.environ.get("GOPATH", GO_SOURCES)
     if not Path(sources, "src/github.com/gorilla/websocket").is_dir():
-        return Entry(name, (), missing="its source is not here: Debian's golang-github-gorilla-websocket-dev has it")
+        return Entry(name, (), missing="its source is not here; Debian's golang-github-gorilla-websocket-dev has it")
+    return Entry(name, (str(binary),), build=partial(_built, sources, binary))
+
+
+@cache
+def _built(sources: str, binary: Path) -> str:
     environ = {**os.environ, "GOPATH": sources, "GO111MODULE": "off", "CGO_ENABLED": "0", "GOFLAGS": ""}
     command = ["go", "build", "-o", str(binary), "."]
     built = subprocess.run(command, cwd=PEERS / "gorilla", env=environ, capture_output=True, text=True, check=False)
-    if built.returncode:
-        return Entry(name, (), missing=f"go build failed: {built.stderr.strip()[-200:]}")
-    return Entry(name, (str(binary),))
+    return f"go build failed: {built.stderr.strip()[-200:]}" if built.returncode else ""

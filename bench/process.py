@@ -78,10 +78,10 @@ class Process:
             raise Failed(f"{self.name}: {said['error']}")
         return said.get("answer")
 
-    def ask(self, do: str, *, seconds: float = 60, **arguments: object) -> Any:
+    def ask(self, do: str, *, within: float = 60, **arguments: object) -> Any:
         """Tell, and return the answer."""
         self.tell(do, **arguments)
-        return self.answer(seconds)
+        return self.answer(within)
 
     def cpu(self) -> float:
         """Return the CPU seconds, user and system, of all its threads so far, those that have ended too."""
@@ -96,6 +96,10 @@ class Process:
         """Return its `rss`, `pss` and highest rss so far, `peak`, in bytes."""
         rollup, status = _kib(f"/proc/{self.pid}/smaps_rollup"), _kib(f"/proc/{self.pid}/status")
         return {"rss": rollup["Rss"] * 1024, "pss": rollup["Pss"] * 1024, "peak": status["VmHWM"] * 1024}
+
+    def forget_peak(self) -> None:
+        """Let `peak` begin anew at what it uses now."""
+        Path(f"/proc/{self.pid}/clear_refs").write_text("5")
 
     def last_words(self) -> str:
         """Return the end of its log."""

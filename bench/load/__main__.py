@@ -7,7 +7,7 @@ import uvloop
 
 from bench.control import obey, say
 from bench.load.crowd import Crowd
-from bench.load.orders import closed_loop, open_loop
+from bench.load.orders import closed_loop, open_loop, sign_in
 
 
 async def main() -> None:
@@ -29,6 +29,9 @@ async def main() -> None:
             "received": received,
             "stall": crowd.stall,
             "leave": crowd.leave,
+            "come_back": crowd.come_back,
+            "closed": crowd.closed,
+            "sign_in": sign_in,
             "closed_loop": closed_loop,
             "open_loop": open_loop,
         }

@@ -3,8 +3,9 @@
 import asyncio
 import time
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+from bench.load.reconnect import Return, cursors_of
 from bench.load.sockets import Client, connect, upgrade_request
 
 Kind = Literal["plain", "gateway", "socketio"]
@@ -21,6 +22,7 @@ class Crowd:
         self.events = 0
         self.greeted = 0
         self._wanted = 0
+        self._left_at: list[tuple[int, str]] = []
         self._enough: asyncio.Future[None] | None = None
         self._all_greeted = asyncio.Event()
 
@@ -87,16 +89,30 @@ class Crowd:
         try:
             await asyncio.wait_for(asyncio.shield(self._enough), seconds)
         except TimeoutError:
-            gone = [client.closed_with for client in self.clients if client.closed_with is not None]
+            gone = await self.closed()
             raise RuntimeError(f"{self.events} of {self._wanted} events came; {len(gone)} closed: {gone[:3]}") from None
 
-    async def stall(self, count: int) -> None:
-        """Let the last `count` sockets read nothing any more."""
-        for client in self.clients[-count:]:
-            client.transport.pause_reading()
+    async def stall(self) -> int:
+        """Let one socket read nothing any more; return whose."""
+        self.clients[0].transport.pause_reading()
+        return self.clients[0].key
+
+    async def come_back(self, port: int, tokens: str, missed: int) -> dict[str, Any]:
+        """Connect everybody again at once, from where each was when the crowd gathered."""
+        back = Return(port, tokens, self._left_at, missed)
+        found = await back.at_once()
+        self.clients = back.clients
+        if back.not_resumed:
+            raise RuntimeError(f"{back.not_resumed} were not resumed")
+        return found
+
+    async def closed(self) -> list[str]:
+        """Return why sockets have been closed, of those that have."""
+        return [client.closed_with for client in self.clients if client.closed_with is not None]
 
     async def leave(self) -> None:
         """End every socket at once, without a word."""
+        self._left_at = cursors_of(self.clients) if self.greeted and self.clients[0].first else []
         for client in self.clients:
             client.transport.abort()
         self.clients, self.greeted = [], 0

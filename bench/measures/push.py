@@ -22,55 +22,73 @@ class Stand:
 
     entry: Entry
     server: Process
+    port: int
     load: Process
-    sockets: int
+    sockets: int = 0
+
+    def gather(self, count: int) -> None:
+        """Have so many sockets, all of them new."""
+        tokens = None
+        if self.entry.name == OURS:
+            tokens = self.server.ask("users", prefix=f"here-{count}", count=count, within=200)
+            self.server.ask("users", prefix=f"away-{count}", count=count, within=200)
+        kind, path = self.entry.kind, self.entry.path
+        self.load.ask("leave")
+        self.load.ask("gather", port=self.port, kind=kind, path=path, count=count, tokens=tokens, within=120)
+        self.sockets = count
+
+    def stop(self) -> None:
+        """End both."""
+        self.server.stop()
+        self.load.stop()
 
 
 def measure(run: Run) -> list[Group]:
     """Push to 100, 1,000 and 10,000 sockets of as many users, and to three sockets of each."""
     events = int(run.either(4_000, 20_000))
-    groups = [_push(run, count, events) for count in (100, 1_000, *(() if run.quick else (10_000,)))]
-    return [group for found in groups for group in found] + [_three(run, events)]
+    groups = _sizes(run, (100, 1_000), lineup(run.folder), events)
+    if not run.quick:
+        groups += _sizes(run, (10_000,), [entry for entry in lineup(run.folder) if entry.large], events)
+    return [*groups, _three(run, events)]
 
 
-def _push(run: Run, count: int, events: int) -> list[Group]:
-    count = min(count, run.sockets)
+def _sizes(run: Run, sizes: tuple[int, ...], entries: list[Entry], events: int) -> list[Group]:
+    """Push to crowds of these sizes, one after the other, all servers in turn in each round."""
+    found: list[Group] = []
+    stands, missing = [], {}
+    try:
+        for entry in entries:
+            try:
+                server, port = entry.start(run.folder)
+            except Failed as why:
+                missing[entry.name] = str(why)
+                continue
+            stands.append(Stand(entry, server, port, run.start_load(f"load of {entry.name}")))
+        for size in sizes:
+            found += _push(run, min(size, run.sockets), stands, missing, events)
+    finally:
+        for stand in stands:
+            stand.stop()
+    return found
+
+
+def _push(run: Run, count: int, stands: list[Stand], missing: dict[str, str], events: int) -> list[Group]:
     group = Group(f"push to {count:,} sockets, one a user", "CPU µs an event", reference=OURS, chart=True)
     parts = Group(f"the gateway's own parts at {count:,} sockets", "CPU µs an event", reference="commit and push")
     group.row(OURS, note="bells rung as a peer's timer would")
-    stands = []
-    try:
-        for entry in lineup(run.folder):
-            if count <= 1_000 or entry.large:
-                try:
-                    stands.append(_stand(run, entry, count))
-                except Failed as why:
-                    group.without(entry.name, str(why))
-        text = next(stand.server.ask("sample") for stand in stands if stand.entry.name == OURS)
-        waves, gap = max(1, events // count), count * SECONDS_A_SOCKET
-        for number in range(run.rounds + 1):
-            for stand in stands[number % len(stands) :] + stands[: number % len(stands)]:
-                _round(stand, group if number else Group("", ""), parts if number else Group("", ""), text, waves, gap)
-    finally:
-        for stand in stands:
-            stand.server.stop()
-            stand.load.stop()
+    for stand in stands:
+        stand.gather(count)
+    text = next(stand.server.ask("sample") for stand in stands if stand.entry.name == OURS)
+    waves, gap = max(1, events // count), count * SECONDS_A_SOCKET
+    first = (Group("", ""), Group("", ""))
+    for number in range(run.rounds + 1):
+        # the first round warms everything up, and does not count
+        into = (group, parts) if number else first
+        for stand in stands[number % len(stands) :] + stands[: number % len(stands)]:
+            _round(stand, *into, text, waves, gap)
+    for name, why in missing.items():
+        group.without(name, why)
     return [group, parts]
-
-
-def _stand(run: Run, entry: Entry, count: int) -> Stand:
-    server, port = entry.start(run.folder)
-    try:
-        tokens = None
-        if entry.name == OURS:
-            tokens = server.ask("users", prefix=f"here-{count}", count=count)
-            server.ask("users", prefix=f"away-{count}", count=count)
-        load = run.start_load(f"load of {entry.name}")
-        load.ask("gather", port=port, kind=entry.kind, path=entry.path, count=count, tokens=tokens, seconds=120)
-        return Stand(entry, server, load, count)
-    except BaseException:
-        server.stop()
-        raise
 
 
 def _round(stand: Stand, group: Group, parts: Group, text: str, waves: int, gap: float) -> None:
@@ -96,8 +114,8 @@ def pushed(server: Process, load: Process, events: int, do: str, **how: object) 
     """Return what was used from the order to push until the last event had been received."""
     load.ask("expect", events=events)
     with Used(server, load) as used:
-        server.ask(do, seconds=120, **how)
-        load.ask("received", seconds=120)
+        server.ask(do, within=120, **how)
+        load.ask("received", within=120, seconds=110)
     return used
 
 

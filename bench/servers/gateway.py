@@ -4,17 +4,21 @@
 """
 
 import asyncio
+import gc
 import sys
 import time
+import tracemalloc
 from collections.abc import Sequence
-from decimal import Decimal
 from itertools import islice
 from pathlib import Path
 
 import uvloop
+from msgspec.structs import replace
 
 from bench.control import obey, paced, say
-from oddswire.events import OrderSubmitted, encode
+from bench.servers.frame import event
+from oddswire.ids import epoch_of
+from oddswire.events import encode
 from oddswire.server import app, logs
 from oddswire.server.process import Address
 from oddswire.store.base import Bell, Tx
@@ -23,9 +27,10 @@ from oddswire.streams.hub import Hub
 from oddswire.testing.gateway import UNLIMITED
 from oddswire.wire.bodies import SignedIn
 
+RICH = replace(UNLIMITED, paper_start_cents=10_000_000_000)
+"""Nobody runs out of money."""
 TOGETHER = 64
 """Users whose events share a commit, as those of 64 requests do in a busy gateway."""
-FRAME_BYTES = 250
 
 
 class Rope:
@@ -51,10 +56,10 @@ class Rope:
 class Hand:
     """Does in the gateway's own process what the bench asks for."""
 
-    def __init__(self, gateway: app.Gateway, rope: Rope, folder: Path) -> None:
+    def __init__(self, gateway: app.Gateway, rope: Rope, database: Path) -> None:
         self._gateway = gateway
         self._rope = rope
-        self._folder = folder
+        self._database = database
         self._streams: dict[str, list[int]] = {}
 
     async def users(self, prefix: str, count: int) -> str:
@@ -68,7 +73,7 @@ class Hand:
             return [log.open_stream(tx, "demo", user, wall_ms()).stream_id for user in users]
 
         self._streams[prefix] = await self._gateway.store.write(unit)
-        file = self._folder / f"{prefix}.tokens"
+        file = self._database.with_name(f"{self._database.stem}-{prefix}.tokens")
         file.write_text("\n".join(one.access_token for one in signed))
         return str(file)
 
@@ -81,6 +86,20 @@ class Hand:
     async def sample(self) -> str:
         """Return an event's bytes, for peers to push."""
         return encode(event(1, wall_ms())).decode()
+
+    async def epoch(self, prefix: str) -> str:
+        """Return the epoch of the first of those users' streams."""
+        return epoch_of(self._gateway.store.history_id, self._streams[prefix][0])
+
+    async def trace(self) -> None:
+        """Remember from now on which line allocates what."""
+        tracemalloc.start()
+
+    async def traced(self, lines: int) -> list[dict[str, str | int]]:
+        """Return the lines that hold the most of what was allocated since `trace`."""
+        gc.collect()
+        found = tracemalloc.take_snapshot().statistics("lineno")[:lines]
+        return [{"where": str(one.traceback[0]), "bytes": one.size, "objects": one.count} for one in found]
 
     async def push(self, prefix: str, waves: int, gap: float) -> None:
         """Commit one event for each of those users, wave after wave."""
@@ -133,22 +152,6 @@ def wall_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def event(seq: int, now: int) -> OrderSubmitted:
-    """Return an event whose encoding has `FRAME_BYTES` bytes, or a few more with a long number."""
-    return OrderSubmitted(
-        venue="paper",
-        timestamp=now,
-        seq=seq,
-        order_id="ord_01JD5T9Q3NX0V6W4S2K8M7P1RB",
-        side="buy",
-        price=Decimal("0.55"),
-        size=Decimal(10),
-        market_id="fed-cut-dec",
-        outcome_id="yes",
-        client_order_id="bench-of-an-order-with-an-id-of-its-client-000000001",
-    )
-
-
 async def main(database: Path) -> None:
     made: list[tuple[app.Gateway, Rope]] = []
     open_gateway = app.open_gateway
@@ -162,7 +165,7 @@ async def main(database: Path) -> None:
     stop, ready = asyncio.Event(), asyncio.get_running_loop().create_future()
     serving = asyncio.create_task(
         app.serve(
-            UNLIMITED,
+            RICH,
             host="127.0.0.1",
             port=0,
             admin=None,
@@ -174,9 +177,9 @@ async def main(database: Path) -> None:
     )
     await asyncio.wait({serving, ready}, return_when=asyncio.FIRST_COMPLETED)
     address: Address = ready.result() if ready.done() else serving.result()
-    hand = Hand(*made[0], database.parent)
+    hand = Hand(*made[0], database)
     say({"port": address.api.port})
-    names = ("users", "sample", "push", "hold", "let_go", "fill")
+    names = ("users", "sample", "epoch", "push", "hold", "let_go", "fill", "trace", "traced")
     await obey({name: getattr(hand, name) for name in names})
     stop.set()
     await serving
