@@ -31,10 +31,20 @@ lint: .venv/.ok  ## style, types, layers
 	@$(BIN)/ruff format --check -q .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
-	@! grep -nE 'https?://' requirements.lock || { echo "requirements.lock names a host"; exit 1; }
+	@! grep -nE 'https?://' requirements.lock bench/requirements.lock || { echo "a lock file names a host"; exit 1; }
 
-bench: .venv/.ok  ## measure on this machine (about a minute)
+bench: .venv/.ok .venv-bench/.ok bench/peers/node/node_modules/.ok  ## measure beside other servers (ten minutes; ARGS=--quick: one)
 	@$(BIN)/python -m bench $(ARGS)
+
+.venv-bench/.ok: bench/requirements.lock .venv/.ok
+	@echo "Installing the packages of other servers into .venv-bench …"
+	@$(PYTHON) -m venv .venv-bench
+	@$(BIN)/uv pip install -q --python .venv-bench/bin/python --require-hashes -r bench/requirements.lock
+	@touch $@
+
+# without npm the bench says by itself which servers it could not measure
+bench/peers/node/node_modules/.ok: bench/peers/node/package-lock.json
+	@if npm ci --silent --prefix bench/peers/node; then touch $@; else echo "npm cannot install bench/peers/node: servers on node are left out"; fi
 
 docs: .venv/.ok  ## build the documentation into site/
 	@$(BIN)/zensical build --strict
@@ -42,6 +52,7 @@ docs: .venv/.ok  ## build the documentation into site/
 lock: .venv/.ok
 	@$(BIN)/uv export -q --no-emit-project --format requirements.txt --no-header -o requirements.lock
 	@$(BIN)/uv export -q --no-dev --no-emit-project --format requirements.txt --no-header -o deploy/requirements.lock
+	@$(BIN)/uv pip compile -q --universal --generate-hashes --no-header --no-emit-index-url --python-version 3.11 bench/requirements.in -o bench/requirements.lock
 
 clean:  ## remove .venv and everything built
-	rm -rf .venv site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-bench bench/peers/node/node_modules bench/results site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -42,7 +42,9 @@ def main() -> int:
         run = Run(Path(folder), said.quick, rounds, said.stored, machine.sockets_at_most())
         about = machine.described(run.folder)
         if not said.quick and run.sockets < 10_000:
-            console.print(f"[red]Open files are limited to {about['open_files']}: no crowd is over {run.sockets:,}.[/red]")
+            console.print(
+                f"[red]Open files are limited to {about['open_files']}: no crowd is over {run.sockets:,}.[/red]"
+            )
         for name in said.only or MEASURES:
             started = time.perf_counter()
             try:
@@ -73,7 +75,9 @@ def _write(groups: list[Group], about: dict[str, str | int | float], file: Path)
 def _options() -> argparse.Namespace:
     words = argparse.ArgumentParser(prog="make bench", description=__doc__)
     words.add_argument("--quick", action="store_true", help="a minute: fewer events, no crowd of 10,000")
-    words.add_argument("--only", action="append", choices=MEASURES | ALONE, help="this measure alone; may be given again")
+    words.add_argument(
+        "--only", action="append", choices=MEASURES | ALONE, help="this measure alone; may be given again"
+    )
     words.add_argument("--rounds", type=int, help="paired rounds of each measure (5; 2 where it is quick)")
     words.add_argument("--stored", type=int, default=1_000_000, help="the most events stored, for cost as it grows")
     words.add_argument("--json", type=Path, default=ROOT / "bench" / "results" / "latest.json", help="where to write")

@@ -117,5 +117,3 @@ class Crowd:
             client.transport.abort()
         self.clients, self.greeted = [], 0
         await asyncio.sleep(0)
-
-

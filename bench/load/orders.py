@@ -17,7 +17,10 @@ def order_request(port: int, token: str, price: str, client_order_id: str = "") 
     """Return the request that buys one contract."""
     named = f',"clientOrderId":"{client_order_id}"' if client_order_id else ""
     body = (
-        '{"venue":"paper","marketId":"fed-cut-dec","outcomeId":"yes","side":"buy","size":1,"price":' + price + named + "}"
+        '{"venue":"paper","marketId":"fed-cut-dec","outcomeId":"yes","side":"buy","size":1,"price":'
+        + price
+        + named
+        + "}"
     )
     headers = {"x-app-id": "demo", "authorization": f"Bearer {token}"}
     return request("POST", "/trading/orders", port, headers, body.encode())
@@ -66,7 +69,13 @@ async def closed_loop(port: int, tokens: str, price: str, seconds: float) -> dic
     spent = time.perf_counter() - started
     for caller in callers:
         caller.transport.abort()
-    return {"placed": len(took), "seconds": spent, "other": dict(other), "last": last.decode()[:300], **percentiles(took)}
+    return {
+        "placed": len(took),
+        "seconds": spent,
+        "other": dict(other),
+        "last": last.decode()[:300],
+        **percentiles(took),
+    }
 
 
 class Flow:

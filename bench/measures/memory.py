@@ -46,13 +46,13 @@ def _prepare(run: Run, entry: Entry, count: int) -> None:
     if not Path(_tokens(run, entry, count) or "").exists():
         server, _ = entry.start(run.folder)
         try:
-            server.ask("users", prefix=f"idle-{count}", count=count, within=200)
+            server.ask("users", prefix=f"here-{count}", count=count, within=200)
         finally:
             server.stop()
 
 
 def _tokens(run: Run, entry: Entry, count: int) -> str | None:
-    return str(run.folder / f"push-idle-{count}.tokens") if entry.name == OURS else None
+    return str(run.folder / f"push-here-{count}.tokens") if entry.name == OURS else None
 
 
 def _gather(load: Process, entry: Entry, port: int, count: int, tokens: str | None) -> None:

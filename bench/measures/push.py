@@ -31,7 +31,7 @@ class Stand:
         tokens = None
         if self.entry.name == OURS:
             tokens = self.server.ask("users", prefix=f"here-{count}", count=count, within=200)
-            self.server.ask("users", prefix=f"away-{count}", count=count, within=200)
+            self.server.ask("users", prefix=f"away-{away(count)}", count=away(count), within=200)
         kind, path = self.entry.kind, self.entry.path
         self.load.ask("leave")
         self.load.ask("gather", port=self.port, kind=kind, path=path, count=count, tokens=tokens, within=120)
@@ -91,15 +91,21 @@ def _push(run: Run, count: int, stands: list[Stand], missing: dict[str, str], ev
     return [group, parts]
 
 
+def away(count: int) -> int:
+    """Return for how many users who are not connected the same number of events is committed."""
+    return min(count, 1_000)
+
+
 def _round(stand: Stand, group: Group, parts: Group, text: str, waves: int, gap: float) -> None:
     events = waves * stand.sockets
     if stand.entry.name != OURS:
         used = pushed(stand.server, stand.load, events, "push", text=text, waves=waves, gap=gap)
         group.row(stand.entry.name).add(used.server / events * 1e6, used.load_share)
         return
-    here, away = f"here-{stand.sockets}", f"away-{stand.sockets}"
+    here = f"here-{stand.sockets}"
     with Used(stand.server, stand.load) as alone:
-        stand.server.ask("push", prefix=away, waves=waves, gap=gap)
+        gone = away(stand.sockets)
+        stand.server.ask("push", prefix=f"away-{gone}", waves=events // gone, gap=gone * SECONDS_A_SOCKET)
     whole = pushed(stand.server, stand.load, events, "push", prefix=here, waves=waves, gap=gap)
     stand.server.ask("hold", prefix=here, waves=waves)
     rung = pushed(stand.server, stand.load, events, "let_go", waves=waves, gap=gap)
@@ -127,7 +133,9 @@ def _three(run: Run, events: int) -> Group:
     with run.gateway("three.db") as (server, port), run.load("load of one") as one, run.load("load of three") as three:
         for prefix, load, count, each in (("one", one, 3 * users, 1), ("three", three, users, 3)):
             tokens = server.ask("users", prefix=prefix, count=count)
-            load.ask("gather", port=port, kind="gateway", path="/ws?appId=demo", count=3 * users, tokens=tokens, each=each)
+            load.ask(
+                "gather", port=port, kind="gateway", path="/ws?appId=demo", count=3 * users, tokens=tokens, each=each
+            )
         waves = max(1, events // (3 * users))
         for _ in range(run.rounds):
             for prefix, load, subject in (("one", one, "one socket a user"), ("three", three, "three sockets a user")):

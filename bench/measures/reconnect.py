@@ -17,17 +17,19 @@ OTHERS_RATE = 100
 def measure(run: Run) -> list[Group]:
     """Let 10,000 clients (1,000 where it is quick) lose their sockets, and come back."""
     count = min(int(run.either(1_000, 10_000)), run.sockets)
-    level = Group(f"{count:,} clients reconnect at once, each over {MISSED} missed events", "seconds until all are level")
+    level = Group(
+        f"{count:,} clients reconnect at once, each over {MISSED} missed events", "seconds until all are level"
+    )
     others = Group("order to event of other users meanwhile", "ms", reference="calm, p99")
     faults = Group("connections that had to be tried again", "connections")
-    with run.gateway("reconnect.db") as (server, port), run.load() as load, run.load("load of others") as other:
-        tokens = server.ask("users", prefix="back", count=count, within=200)
+    with run.gateway("push.db") as (server, port), run.load() as load, run.load("load of others") as other:
+        tokens = server.ask("users", prefix=f"here-{count}", count=count, within=200)
         away = server.ask("users", prefix="others", count=OTHERS)
         how: dict[str, Any] = {"port": port, "tokens": away, "price": RESTING, "rate": OTHERS_RATE}
         for _ in range(run.rounds if run.quick else max(3, run.rounds - 2)):
             load.ask("gather", port=port, kind="gateway", path="/ws?appId=demo", count=count, tokens=tokens, within=120)
             load.ask("leave")
-            server.ask("push", prefix="back", waves=MISSED, gap=0, within=200)
+            server.ask("push", prefix=f"here-{count}", waves=MISSED, gap=0, within=200)
             seconds = run.either(2.0, 8.0)
             other.tell("open_loop", seconds=seconds, **how)
             time.sleep(seconds / 3)  # the time before is what the storm is compared with

@@ -15,7 +15,11 @@ def measure(run: Run) -> list[Group]:
     events, gap = count * waves, count * SECONDS_A_SOCKET
     group = Group(f"one stalled reader in {count:,}", "CPU µs an event to the others", reference="everybody reads")
     group.row("everybody reads")
-    with run.gateway("stalled.db") as (server, port), run.load("load of readers") as well, run.load("load of one") as ill:
+    with (
+        run.gateway("stalled.db") as (server, port),
+        run.load("load of readers") as well,
+        run.load("load of one") as ill,
+    ):
         for prefix, load in (("well", well), ("ill", ill)):
             tokens = server.ask("users", prefix=prefix, count=count, within=120)
             load.ask("gather", port=port, kind="gateway", path="/ws?appId=demo", count=count, tokens=tokens)

@@ -1,6 +1,5 @@
 """The library `websockets` on uvloop. `broadcast` is its fastest way to send: no task and no waiting a socket."""
 
-
 import uvloop
 from websockets.asyncio.server import ServerConnection, broadcast, serve
 

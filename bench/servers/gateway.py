@@ -17,8 +17,8 @@ from msgspec.structs import replace
 
 from bench.control import obey, paced, say
 from bench.servers.frame import event
-from oddswire.ids import epoch_of
 from oddswire.events import encode
+from oddswire.ids import epoch_of
 from oddswire.server import app, logs
 from oddswire.server.process import Address
 from oddswire.store.base import Bell, Tx
@@ -63,18 +63,19 @@ class Hand:
         self._streams: dict[str, list[int]] = {}
 
     async def users(self, prefix: str, count: int) -> str:
-        """Sign so many users in, each with a stream; return a file of their access tokens."""
+        """Sign so many users in, where an earlier process has not; return a file of their access tokens."""
         users = [f"{prefix}-{number}" for number in range(count)]
-        signed: list[SignedIn] = []
-        for start in range(0, count, 200):
-            signed += await asyncio.gather(*(self._sign_in(user) for user in users[start : start + 200]))
+        file = self._database.with_name(f"{self._database.stem}-{prefix}.tokens")
+        if not file.exists():
+            signed: list[SignedIn] = []
+            for start in range(0, count, 200):
+                signed += await asyncio.gather(*(self._sign_in(user) for user in users[start : start + 200]))
+            file.write_text("\n".join(one.access_token for one in signed))
 
         def unit(tx: Tx) -> list[int]:
             return [log.open_stream(tx, "demo", user, wall_ms()).stream_id for user in users]
 
         self._streams[prefix] = await self._gateway.store.write(unit)
-        file = self._database.with_name(f"{self._database.stem}-{prefix}.tokens")
-        file.write_text("\n".join(one.access_token for one in signed))
         return str(file)
 
     async def _sign_in(self, user: str) -> SignedIn:
