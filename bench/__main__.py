@@ -1,7 +1,9 @@
 """Measure the gateway beside others on this machine; read the figures as ratios of one run, not as capacity."""
 
 import argparse
+import io
 import re
+import sys
 import tempfile
 import time
 import traceback
@@ -9,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 
 from bench import machine, picture, results
 from bench.measures import connect, growth, latency, memory, orders, push, reconnect, replay, stalled
@@ -35,12 +38,15 @@ ALONE: dict[str, Callable[[Run], list[Group]]] = {"memory-profile": memory.profi
 def main() -> int:
     """Read the options, measure, print and write what was found; return how many measures failed."""
     said = _options()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)
     console = Console(width=None if Console().is_terminal else 140)
     failed, groups = 0, []
     with tempfile.TemporaryDirectory(dir=said.folder) as folder:
         rounds = max(1, said.rounds or (2 if said.quick else 5))
         run = Run(Path(folder), said.quick, rounds, said.stored, machine.sockets_at_most())
         about = machine.described(run.folder)
+        console.print(", ".join(f"{name.replace('_', ' ')} {of}" for name, of in about.items()), style="dim")
         if not said.quick and run.sockets < 10_000:
             console.print(
                 f"[red]Open files are limited to {about['open_files']}: no crowd is over {run.sockets:,}.[/red]"
@@ -52,7 +58,7 @@ def main() -> int:
             except Exception:
                 # one measure that cannot be made must not hide the others; the exit code tells of it
                 failed += 1
-                console.print(f"[red]{name} could not be measured:[/red]\n{traceback.format_exc()}", markup=True)
+                console.print(f"[red]{name} could not be measured:[/red]\n{escape(traceback.format_exc())}")
                 continue
             groups += found
             results.print_groups(found, console)

@@ -89,7 +89,7 @@ def _cells(group: Group, row: Row) -> tuple[str, str, str, str]:
 def print_groups(groups: Sequence[Group], console: Console) -> None:
     """Print a table for each group."""
     for group in groups:
-        console.print(f"[bold]{group.name}[/bold]")
+        console.print(group.name, style="bold")
         table = Table("", group.unit, "ratio", "")
         for row in group.rows:
             table.add_row(*_cells(group, row))

@@ -51,7 +51,7 @@ class Caller(asyncio.Protocol):
 async def call(port: int, token: str, answered: Answered, number: int) -> Caller:
     """Return an open connection."""
     caller = Caller(token, answered)
-    address = (source_of(number), 0)
+    address = (source_of(port, number), 0)
     await asyncio.get_running_loop().create_connection(lambda: caller, "127.0.0.1", port, local_addr=address)
     return caller
 

@@ -121,8 +121,8 @@ class Flow:
 
     def close(self) -> int:
         """End every connection; return how many orders were never told."""
-        for one in (*self._callers, *self._sockets):
-            one.transport.abort()
+        for transport in (*(one.transport for one in self._callers), *(one.transport for one in self._sockets)):
+            transport.abort()
         return len(self._sent)
 
     def _send(self, caller: Caller, name: str) -> None:

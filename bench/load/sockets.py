@@ -117,9 +117,12 @@ def upgrade_request(path: str, port: int, token: str | None = None) -> bytes:
     return "\r\n".join([*lines, "", ""]).encode()
 
 
-def source_of(number: int) -> str:
-    """Return the loopback address that socket comes from: one address has some 28,000 ports, less those at rest."""
-    return f"127.0.0.{2 + number // 8000}"
+def source_of(port: int, number: int) -> str:
+    """Return the loopback address that a socket to that server's port comes from.
+
+    One address has some 28,000 ports, and finding a free one takes the kernel the longer the fewer there are.
+    """
+    return f"127.{port >> 8}.{port & 255}.{2 + number // 4000}"
 
 
 async def connect(port: int, upgrade: bytes, heard: Heard, key: int, number: int) -> Client:
@@ -127,7 +130,7 @@ async def connect(port: int, upgrade: bytes, heard: Heard, key: int, number: int
     loop = asyncio.get_running_loop()
     opened = loop.create_future()
     client = Client(upgrade, heard, key, opened)
-    await loop.create_connection(lambda: client, "127.0.0.1", port, local_addr=(source_of(number), 0))
+    await loop.create_connection(lambda: client, "127.0.0.1", port, local_addr=(source_of(port, number), 0))
     await opened
     return client
 

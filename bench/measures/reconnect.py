@@ -30,7 +30,7 @@ def measure(run: Run) -> list[Group]:
             load.ask("gather", port=port, kind="gateway", path="/ws?appId=demo", count=count, tokens=tokens, within=120)
             load.ask("leave")
             server.ask("push", prefix=f"here-{count}", waves=MISSED, gap=0, within=200)
-            seconds = run.either(2.0, 8.0)
+            seconds = run.either(2.0, 12.0)
             other.tell("open_loop", seconds=seconds, **how)
             time.sleep(seconds / 3)  # the time before is what the storm is compared with
             back = load.ask("come_back", port=port, tokens=tokens, missed=MISSED, within=200)

@@ -17,6 +17,7 @@ from msgspec.structs import replace
 
 from bench.control import obey, paced, say
 from bench.servers.frame import event
+from oddswire.config import Settings
 from oddswire.events import encode
 from oddswire.ids import epoch_of
 from oddswire.server import app, logs
@@ -157,8 +158,8 @@ async def main(database: Path) -> None:
     made: list[tuple[app.Gateway, Rope]] = []
     open_gateway = app.open_gateway
 
-    async def opening(*args: object, **kwargs: object) -> app.Gateway:
-        gateway = await open_gateway(*args, **kwargs)
+    async def opening(settings: Settings, database: Path, *, dev: bool) -> app.Gateway:
+        gateway = await open_gateway(settings, database, dev=dev)
         made.append((gateway, Rope(gateway.hub)))
         return gateway
 
