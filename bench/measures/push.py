@@ -13,6 +13,8 @@ from bench.run import Run, Used
 
 SECONDS_A_SOCKET = 20e-6
 """From wave to wave, so that a server which needs 10 µs an event is half busy."""
+FEW, APART = 64, 0.003
+"""Sockets that get an event together, as from one commit, and seconds from one such wave to the next."""
 OURS = "oddswire"
 
 
@@ -46,7 +48,7 @@ class Stand:
 def measure(run: Run) -> list[Group]:
     """Push to 100, 1,000 and 10,000 sockets of as many users, and to three sockets of each."""
     events = int(run.either(4_000, 20_000))
-    groups = _sizes(run, (100, 1_000), lineup(run.folder), events)
+    groups = _sizes(run, (FEW, 100, 1_000), lineup(run.folder), events)
     if not run.quick:
         groups += _sizes(run, (10_000,), [entry for entry in lineup(run.folder) if entry.large], events)
     return [*groups, _three(run, events)]
@@ -55,6 +57,7 @@ def measure(run: Run) -> list[Group]:
 def _sizes(run: Run, sizes: tuple[int, ...], entries: list[Entry], events: int) -> list[Group]:
     """Push to crowds of these sizes, one after the other, all servers in turn in each round."""
     found: list[Group] = []
+    few = int(run.either(2_000, 4_000))
     stands, missing = [], {}
     try:
         for entry in entries:
@@ -65,21 +68,25 @@ def _sizes(run: Run, sizes: tuple[int, ...], entries: list[Entry], events: int) 
                 continue
             stands.append(Stand(entry, server, port, run.start_load(f"load of {entry.name}")))
         for size in sizes:
-            found += _push(run, min(size, run.sockets), stands, missing, events)
+            how = (few, APART) if size == FEW else (events, None)
+            found += _push(run, min(size, run.sockets), stands, missing, *how)
     finally:
         for stand in stands:
             stand.stop()
     return found
 
 
-def _push(run: Run, count: int, stands: list[Stand], missing: dict[str, str], events: int) -> list[Group]:
-    group = Group(f"push to {count:,} sockets, one a user", "CPU µs an event", reference=OURS, chart=True)
-    parts = Group(f"the gateway's own parts at {count:,} sockets", "CPU µs an event", reference="commit and push")
+def _push(
+    run: Run, count: int, stands: list[Stand], missing: dict[str, str], events: int, gap: float | None = None
+) -> list[Group]:
+    how = "" if gap is None else f", {gap * 1000:.0f} ms apart"
+    group = Group(f"push to {count:,} sockets, one a user{how}", "CPU µs an event", reference=OURS, chart=True)
+    parts = Group(f"the gateway's own parts at {count:,} sockets{how}", "CPU µs an event", reference="commit and push")
     group.row(OURS, note="bells rung as a peer's timer would")
     for stand in stands:
         stand.gather(count)
     text = next(stand.server.ask("sample") for stand in stands if stand.entry.name == OURS)
-    waves, gap = max(1, events // count), count * SECONDS_A_SOCKET
+    waves, gap = max(1, events // count), gap or count * SECONDS_A_SOCKET
     first = (Group("", ""), Group("", ""))
     for number in range(run.rounds + 1):
         # the first round warms everything up, and does not count
@@ -105,7 +112,7 @@ def _round(stand: Stand, group: Group, parts: Group, text: str, waves: int, gap:
     here = f"here-{stand.sockets}"
     with Used(stand.server, stand.load) as alone:
         gone = away(stand.sockets)
-        stand.server.ask("push", prefix=f"away-{gone}", waves=events // gone, gap=gone * SECONDS_A_SOCKET)
+        stand.server.ask("push", prefix=f"away-{gone}", waves=events // gone, gap=gap * gone / stand.sockets)
     whole = pushed(stand.server, stand.load, events, "push", prefix=here, waves=waves, gap=gap)
     stand.server.ask("hold", prefix=here, waves=waves)
     rung = pushed(stand.server, stand.load, events, "let_go", waves=waves, gap=gap)
