@@ -4,12 +4,16 @@ import asyncio
 import base64
 import hashlib
 import json
+import socket
+import struct
 from collections.abc import Callable
 from typing import Any
 
 KEY = b"b2Rkc3dpcmUtYmVuY2gtMQ=="
 ACCEPT = base64.b64encode(hashlib.sha1(KEY + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest())
 TEXT, CLOSE, PING, PONG = 0x81, 0x88, 0x89, 0x8A
+RESET = struct.pack("ii", 1, 0)
+"""Linger for no time at all: an aborted socket is reset, and does not keep its port for another minute."""
 MASKED = b"\0\0\0\0"
 """The mask of what we send: it changes nothing, so that nothing has to be masked."""
 
@@ -130,7 +134,9 @@ async def connect(port: int, upgrade: bytes, heard: Heard, key: int, number: int
     loop = asyncio.get_running_loop()
     opened = loop.create_future()
     client = Client(upgrade, heard, key, opened)
-    await loop.create_connection(lambda: client, "127.0.0.1", port, local_addr=(source_of(port, number), 0))
+    address = (source_of(port, number), 0)
+    transport, _ = await loop.create_connection(lambda: client, "127.0.0.1", port, local_addr=address)
+    transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
     await opened
     return client
 

@@ -26,7 +26,7 @@ def measure(run: Run) -> list[Group]:
         tokens = server.ask("users", prefix=f"here-{count}", count=count, within=200)
         away = server.ask("users", prefix="others", count=OTHERS)
         how: dict[str, Any] = {"port": port, "tokens": away, "price": RESTING, "rate": OTHERS_RATE}
-        for _ in range(run.rounds if run.quick else max(3, run.rounds - 2)):
+        for _ in range(run.rounds):
             load.ask("gather", port=port, kind="gateway", path="/ws?appId=demo", count=count, tokens=tokens, within=120)
             load.ask("leave")
             server.ask("push", prefix=f"here-{count}", waves=MISSED, gap=0, within=200)
