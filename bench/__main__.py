@@ -43,7 +43,7 @@ def main() -> int:
     console = Console(width=None if Console().is_terminal else 140)
     failed, groups = 0, []
     with tempfile.TemporaryDirectory(dir=said.folder) as folder:
-        rounds = max(1, said.rounds or (2 if said.quick else 5))
+        rounds = max(1, said.rounds or (1 if said.quick else 5))
         run = Run(Path(folder), said.quick, rounds, said.stored, machine.sockets_at_most())
         about = machine.described(run.folder)
         console.print(", ".join(f"{name.replace('_', ' ')} {of}" for name, of in about.items()), style="dim")
@@ -84,7 +84,7 @@ def _options() -> argparse.Namespace:
     words.add_argument(
         "--only", action="append", choices=MEASURES | ALONE, help="this measure alone; may be given again"
     )
-    words.add_argument("--rounds", type=int, help="paired rounds of each measure (5; 2 where it is quick)")
+    words.add_argument("--rounds", type=int, help="paired rounds of each measure (5; 1 where it is quick)")
     words.add_argument("--stored", type=int, default=1_000_000, help="the most events stored, for cost as it grows")
     words.add_argument("--json", type=Path, default=ROOT / "bench" / "results" / "latest.json", help="where to write")
     words.add_argument("--folder", type=Path, help="where databases are made: a folder on the disk to be measured")

@@ -18,7 +18,7 @@ SOCKETS = 100
 
 def measure(run: Run) -> list[Group]:
     """Run a gateway on each of the databases, and take turns."""
-    most = min(run.stored, 100_000) if run.quick else run.stored
+    most = min(run.stored, 10_000) if run.quick else run.stored
     sizes = [10**power for power in range(3, 8) if 10**power <= most]
     reference = named(sizes[0])
     orders = Group("an order, as the log grows", "CPU µs an order", reference=reference)

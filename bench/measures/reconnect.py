@@ -43,5 +43,6 @@ def measure(run: Run) -> list[Group]:
             others.row("during the storm, p50").add(percentiles(storm)["p50_ms"])
             others.row("during the storm, p99").add(percentiles(storm)["p99_ms"])
             faults.row("all clients").add(sum(back["faults"].values()))
+            faults.row("all clients").note = ", ".join(back["faults"])
             load.ask("leave")
     return [level, others, faults]
