@@ -102,6 +102,26 @@ async def spends_read(connection: _Connection, _: BaseRouteHandler) -> None:
     _take(call.parts.limits.reads, call, "reads")
 
 
+async def trades(connection: _Connection, handler: BaseRouteHandler) -> None:
+    """Let calls of a user with a good access token place and cancel so often; one guard, as each costs a copy.
+
+    Raises:
+        InvalidInput, Refused, Unavailable, Limited: as `signed_in` and `spends_order`.
+    """
+    await signed_in(connection, handler)
+    await spends_order(connection, handler)
+
+
+async def reads(connection: _Connection, handler: BaseRouteHandler) -> None:
+    """Let calls of a user with a good access token read so often; one guard, as each costs a copy.
+
+    Raises:
+        InvalidInput, Refused, Unavailable, Limited: as `signed_in` and `spends_read`.
+    """
+    await signed_in(connection, handler)
+    await spends_read(connection, handler)
+
+
 @contextmanager
 def counting_failures(call: Call) -> Iterator[None]:
     """Count a refusal in here against the address it came from, also of what could not be understood."""
@@ -154,10 +174,11 @@ def _show(call: Call, standing: Standing) -> None:
 
 
 def _app(call: Call) -> App:
-    app_id, origin = call.headers.get(APP_ID), call.headers.get("origin")
+    headers = call.headers
+    app_id, origin = headers.get(APP_ID), headers.get("origin")
     if not app_id:
         raise InvalidInput("app_id_missing", "The header `x-app-id` is missing.")
-    if origin is not None and API_KEY in call.headers:
+    if origin is not None and API_KEY in headers:
         raise Refused("api_key_in_browser", "An API key came together with an `Origin`: it is for backends only.")
     app = call.parts.authority.apps.get(app_id)
     if origin is not None and not origin_allowed(app.origins, origin):

@@ -63,14 +63,22 @@ class Metrics:
             registry=self._registry,
         )
 
+        self._counted: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+
     def order(self, outcome: OrderOutcome) -> None:
         """Count an order."""
         self._orders.labels(outcome).inc()
 
     def request(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count a request; `route` is its template, never its path."""
-        self._requests.labels(method, route, str(status)).inc()
-        self._seconds.labels(route).observe(seconds)
+        counted = self._counted.get((method, route, status))
+        if counted is None:
+            # looking labels up costs more than counting
+            counted = self._requests.labels(method, route, str(status)), self._seconds.labels(route)
+            self._counted[method, route, status] = counted
+        requests, took = counted
+        requests.inc()
+        took.observe(seconds)
 
     def committed(self, bells: Sequence[Bell]) -> None:
         """Count the events of a commit."""

@@ -7,7 +7,7 @@ from litestar.datastructures import CacheControlHeader
 from litestar.params import FromPath, JSONBody
 
 from oddswire.auth.keys import KEPT_SECONDS
-from oddswire.server.callers import backend, counting_failures, may_sign_in, of_app, signed_in, spends_read
+from oddswire.server.callers import backend, counting_failures, may_sign_in, of_app, reads, signed_in
 from oddswire.server.calls import Call
 from oddswire.server.openapi import API_KEY, APP, NO_SECURITY, USER, errors
 from oddswire.wire.bodies import RefreshRequest, SessionInfo, Sessions, SignedIn, SignInRequest
@@ -57,7 +57,7 @@ async def sign_out(request: Call) -> None:
 
 @get(
     "/sessions",
-    guards=[signed_in, spends_read],
+    guards=[reads],
     security=USER,
     summary="List where the user is signed in",
     opt=errors("rate_limited", "store_unavailable", user=True),
@@ -83,7 +83,7 @@ async def list_sessions(request: Call) -> Sessions:
 
 @delete(
     "/sessions/{session_id:str}",
-    guards=[signed_in, spends_read],
+    guards=[reads],
     security=USER,
     summary="End a session",
     opt=errors("not_found", "rate_limited", "store_unavailable", user=True),

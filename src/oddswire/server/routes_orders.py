@@ -9,7 +9,7 @@ from litestar.response import Response
 
 from oddswire.errors import Denied, Rejected
 from oddswire.orders.views import parse_cursor, parse_statuses
-from oddswire.server.callers import signed_in, spends_order, spends_read
+from oddswire.server.callers import reads, trades
 from oddswire.server.calls import Call, Json
 from oddswire.server.openapi import USER, errors
 from oddswire.server.parameters import Cursor, Limit, Venue, view_of, whole_numbers
@@ -26,7 +26,7 @@ DENIALS: Final = (
 
 @post(
     "/orders",
-    guards=[signed_in, spends_order],
+    guards=[trades],
     summary="Place an order",
     responses={
         200: ResponseSpec(Order, generate_examples=False, description="A repeat: the order as it now is"),
@@ -65,7 +65,7 @@ async def place(request: Call, data: JSONBody[PlaceOrder]) -> Response[Order]:
 @post(
     "/orders/{order_id:str}/cancel",
     status_code=202,
-    guards=[signed_in, spends_order],
+    guards=[trades],
     summary="Cancel an order",
     response_description="Taken; what comes of it is told by events",
     opt=errors("not_found", "order_finished", "rate_limited", "draining", "store_unavailable", user=True),
@@ -78,7 +78,7 @@ async def cancel(request: Call, order_id: FromPath[str]) -> Order:
 @post(
     "/orders/cancel-all",
     status_code=202,
-    guards=[signed_in, spends_order],
+    guards=[trades],
     summary="Cancel every open order",
     response_description="Taken; what comes of it is told by events",
     opt=errors("rate_limited", "draining", "store_unavailable", body=True, user=True),
@@ -92,7 +92,7 @@ async def cancel_all(request: Call, data: JSONBody[CancelAll | None] = None) -> 
 
 @get(
     "/orders",
-    guards=[signed_in, spends_read, whole_numbers],
+    guards=[reads, whole_numbers],
     summary="List orders",
     opt=errors("rate_limited", "store_unavailable", parameters=True, user=True),
 )
@@ -119,7 +119,7 @@ async def list_orders(
 
 @get(
     "/orders/{order_id:str}",
-    guards=[signed_in, spends_read],
+    guards=[reads],
     summary="Get an order",
     opt=errors("not_found", "rate_limited", "store_unavailable", user=True),
 )
@@ -131,7 +131,7 @@ async def get_order(request: Call, order_id: FromPath[str]) -> Order:
 
 @get(
     "/fills",
-    guards=[signed_in, spends_read, whole_numbers],
+    guards=[reads, whole_numbers],
     summary="List fills",
     opt=errors("rate_limited", "store_unavailable", parameters=True, user=True),
 )

@@ -9,7 +9,7 @@ from litestar.types import ASGIApp
 
 from oddswire.errors import CursorRefused
 from oddswire.ids import epoch_of
-from oddswire.server.callers import signed_in, spends_read
+from oddswire.server.callers import reads
 from oddswire.server.calls import Call
 from oddswire.server.event_stream import EventStream
 from oddswire.server.openapi import USER, errors
@@ -35,14 +35,14 @@ Since = Annotated[
 Epoch = Annotated[str | None, QueryParameter(description="The epoch `since` is of", max_length=64)]
 
 
-@get("/balance", guards=[signed_in, spends_read], summary="Get balances", opt=_READ)
+@get("/balance", guards=[reads], summary="Get balances", opt=_READ)
 async def balance(request: Call, venue: Venue = None) -> Balances:
     """The balance at every venue, exactly as it is after the event `seq`."""
     view = view_of(request)
     return await request.parts.store.read(lambda tx: view(tx).balances(venue))
 
 
-@get("/holdings", guards=[signed_in, spends_read], summary="Get holdings", opt=_READ)
+@get("/holdings", guards=[reads], summary="Get holdings", opt=_READ)
 async def holdings(request: Call, venue: Venue = None) -> Holdings:
     """Every holding, exactly as it is after the event `seq`."""
     view = view_of(request)
@@ -51,7 +51,7 @@ async def holdings(request: Call, venue: Venue = None) -> Holdings:
 
 @get(
     "/events",
-    guards=[signed_in, spends_read, whole_numbers],
+    guards=[reads, whole_numbers],
     summary="Read the stream",
     opt=errors(
         *("history_expired", "epoch_changed", "ahead", "rate_limited", "store_unavailable"), parameters=True, user=True
@@ -75,7 +75,7 @@ async def events(
 
 @get(
     "/events/stream",
-    guards=[signed_in, spends_read],
+    guards=[reads],
     media_type="text/event-stream",
     summary="Follow the stream",
     opt=errors("too_many_connections", "rate_limited", "store_unavailable", parameters=True, user=True),
