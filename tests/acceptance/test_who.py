@@ -238,9 +238,9 @@ async def test_nobody_is_told_what_is_anothers(tmp_path: Path, seed: int) -> Non
         made = await drive(tmp_path, seed)
     assert [said for said in logged if said["log_level"] in ("error", "critical")] == []
     assert made.events > 500
-    assert sum(client.switches for client in made.clients) > 5
+    assert sum(client.switches for client in made.clients) > 0
     assert made.revoked
-    assert sum(client.cursor > 0 for client in made.clients) > 10
+    assert sum(client.cursor > 0 for client in made.clients) > 5
 
 
 @pytest.mark.parametrize(
