@@ -97,3 +97,56 @@ async def test_what_is_no_http_is_refused_as_every_error_is(gateway: RunningGate
     assert b"application/problem+json" in answer
     assert b"invalid_http" in answer
     await line.ended()
+
+
+GET = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+@pytest.mark.parametrize("requests", [1, 3])
+async def test_who_sends_no_more_gets_what_was_asked_for(gateway: RunningGateway, requests: int) -> None:
+    line = await Line.open(gateway)
+    line.writer.write(GET * requests)
+    line.writer.write_eof()
+    for _ in range(requests):
+        status, answer = await line.answer()
+        assert (status, b'"ok"' in answer) == (200, True)
+    await line.ended()
+
+
+async def test_an_order_of_who_sends_no_more_is_answered(gateway: RunningGateway) -> None:
+    token = (await gateway.sign_in("ann")).access_token
+    body = json.dumps(an_order()).encode()
+    head = f"POST /trading/orders HTTP/1.1\r\nHost: x\r\nx-app-id: {gateway.app_id}\r\n"
+    head += f"Authorization: Bearer {token}\r\nContent-Length: {len(body)}\r\n\r\n"
+    line = await Line.open(gateway)
+    line.writer.write(head.encode() + body)
+    line.writer.write_eof()
+    status, answer = await line.answer()
+    assert (status, b"fed-cut-dec" in answer) == (201, True)
+    await line.ended()
+
+
+@pytest.mark.parametrize("body", [None, b"", b"{"])
+async def test_who_sends_no_more_and_has_asked_for_nothing_whole_is_gone(
+    gateway: RunningGateway, body: bytes | None
+) -> None:
+    token = (await gateway.sign_in("ann")).access_token
+    head = f"POST /trading/orders HTTP/1.1\r\nHost: x\r\nx-app-id: {gateway.app_id}\r\n"
+    head += f"Authorization: Bearer {token}\r\nContent-Length: 9\r\n"
+    line = await Line.open(gateway)
+    line.writer.write(head.encode() if body is None else head.encode() + b"\r\n" + body)
+    line.writer.write_eof()
+    async with asyncio.timeout(5):
+        assert await line.reader.read() == b""
+    line.writer.close()
+
+
+async def test_a_stream_ends_with_its_reader(gateway: RunningGateway) -> None:
+    token = (await gateway.sign_in("ann")).access_token
+    line = await Line.open(gateway)
+    head = f"GET /trading/events/stream HTTP/1.1\r\nHost: x\r\nx-app-id: {gateway.app_id}\r\n"
+    line.writer.write(head.encode() + f"Authorization: Bearer {token}\r\n\r\n".encode())
+    async with asyncio.timeout(5):
+        await line.reader.readuntil(b"event: connected")
+    line.writer.write_eof()
+    await line.ended()

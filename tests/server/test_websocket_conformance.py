@@ -85,7 +85,7 @@ PICOWS = {
 UVICORN = {
     HttpToolsProtocol: (
         "connection_made connection_lost data_received on_message_begin on_headers_complete send_400_response"
-        " _should_upgrade _unsupported_upgrade_warning _unset_keepalive_if_required"
+        " _should_upgrade _unsupported_upgrade_warning _unset_keepalive_if_required eof_received on_response_complete"
     ),
     uvicorn.Server: "startup capture_signals serve shutdown",
 }
@@ -134,6 +134,15 @@ def test_picows_logs_before_it_closes() -> None:
 
 def test_uvicorn_keeps_what_we_read() -> None:
     source = inspect.getsource(HttpToolsProtocol)
-    for name in ("self.cycle", "self.url", "self.scope", "self.headers", "self.connections", "self.ws_protocol_class"):
+    for name in (
+        "self.cycle",
+        "self.url",
+        "self.scope",
+        "self.headers",
+        "self.connections",
+        "self.pipeline",
+        "self.ws_protocol_class",
+    ):
         assert f"{name}" in source, f"written for uvicorn 0.54: {name} is gone"
-    assert "self.keep_alive" in inspect.getsource(RequestResponseCycle)
+    for name in ("self.keep_alive", "self.more_body", "self.response_started"):
+        assert name in inspect.getsource(RequestResponseCycle), f"written for uvicorn 0.54: {name} is gone"

@@ -19,9 +19,9 @@ from typing import Any, ClassVar, cast
 import httptools
 import uvicorn
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from oddswire.server.half_close import HalfClosable
 from oddswire.server.websocket import (
     CLOSE_DEADLINE,
     Accept,
@@ -226,7 +226,7 @@ def _unread(transport: asyncio.Transport) -> bool:
     return bool(struct.unpack("i", answer)[0])
 
 
-class GatewayHttp(HttpToolsProtocol):
+class GatewayHttp(HalfClosable):
     """uvicorn's HTTP protocol that hands upgrades over whole: its head, and what came after it.
 
     Also bounds a request's head, and the whole of it, in bytes and in time, which uvicorn does not, and drops trailers:
