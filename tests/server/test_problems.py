@@ -75,12 +75,17 @@ def test_a_wrong_parameter_is_named_as_it_was_written() -> None:
     )
 
 
+HALVES = [
+    *(rb"\ud800", rb"\uDBFF.", rb"\udc00", rb"\ud800\u0041", rb"\ud800\n\udc00", rb"\udc00\ud800"),
+    *(rb"\ud83d\ude00\ud800", rb"\\\ud800", rb"\ud800\\udc00"),
+]
 BODIES: list[tuple[Any, bytes, str, str | None]] = [
     (PlaceOrder, b"{", "invalid_json", None),
     (PlaceOrder, b"{} {}", "invalid_json", None),
     (RefreshRequest, b'{"refreshToken":1}', "invalid_body", "$.refreshToken"),
     (RefreshRequest, b"{}", "invalid_body", "$.refreshToken"),
     (RefreshRequest, b'{"refreshToken":"\xff"}', "invalid_json", None),
+    *((RefreshRequest, b'{"refreshToken":"' + text + b'"}', "invalid_json", None) for text in HALVES),
     (RefreshRequest, b'{"a":' + b"[" * 50_000, "invalid_json", None),
     (dict[str, list[RefreshRequest]], b'{"a":[{"refreshToken":1}]}', "invalid_body", "$[...][0].refreshToken"),
     (dict[str, list[RefreshRequest]], b'{"a":[{}]}', "invalid_body", "$[...][0].refreshToken"),
@@ -94,3 +99,19 @@ def test_an_unreadable_body_is_told_with_its_path(kind: Any, body: bytes, code: 
     told = unreadable(caught.value, body)
     assert (told.code, told.path) == (code, path)
     assert len(told.detail) < 300
+
+
+@pytest.mark.parametrize("text", HALVES)
+def test_half_a_character_is_called_so(text: bytes) -> None:
+    body = b'{"refreshToken":"' + text + b'"}'
+    with pytest.raises(msgspec.DecodeError) as caught:
+        msgspec.json.decode(body)
+    assert "surrogate pair" in unreadable(caught.value, body).detail
+
+
+@pytest.mark.parametrize("text", [rb"\ud83d\ude00", rb"\\ud800", rb"\n", b"x"])
+def test_what_else_is_wrong_is_not_put_down_to_whole_characters(text: bytes) -> None:
+    body = b'{"refreshToken":"' + text + b'"'
+    with pytest.raises(msgspec.DecodeError) as caught:
+        msgspec.json.decode(body)
+    assert "surrogate" not in unreadable(caught.value, body).detail

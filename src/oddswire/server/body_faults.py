@@ -9,6 +9,7 @@ from oddswire.errors import InvalidInput
 
 _PATH = re.compile(r" - at `(\$[^`]*)`$")
 _FIELD = re.compile(r"(?:unknown|required) field `([A-Za-z_][A-Za-z0-9_]{0,63})`")
+_ESCAPE = re.compile(rb"\\(?:u([0-9a-fA-F]{4})|.)", re.DOTALL)
 _SHOWN = 200
 """Characters of msgspec's own words that are told: they may hold a name the caller made up."""
 
@@ -30,6 +31,8 @@ def unreadable(fault: Exception, body: bytes) -> InvalidInput:
         return InvalidInput("invalid_body", f"{said[:_SHOWN]}.", path=f"{path}.{field}" if field else path)
     if isinstance(fault, RecursionError):
         return InvalidInput("invalid_json", "The body is nested too deeply.")
+    if isinstance(fault, DecodeError) and _has_half_a_character(body):
+        return InvalidInput("invalid_json", "A \\u escape is one half of a surrogate pair, which is no character.")
     if isinstance(fault, DecodeError):
         return InvalidInput("invalid_json", f"{str(fault)[:_SHOWN]}.")
     return InvalidInput("invalid_json", "The body is not UTF-8.")
@@ -39,3 +42,17 @@ def field_named(said: str) -> str | None:
     """Return the field that is missing or unknown, by msgspec's words, None where they name no plain one."""
     found = _FIELD.search(said)
     return found[1] if found else None
+
+
+def _has_half_a_character(body: bytes) -> bool:
+    """Tell whether an escape is a surrogate without its other half: msgspec only says that something is wrong."""
+    expected = None
+    for escape in _ESCAPE.finditer(body):
+        unit = int(escape[1], 16) if escape[1] else 0
+        is_low = 0xDC00 <= unit <= 0xDFFF
+        if is_low != (escape.start() == expected):
+            return True
+        if expected is not None and not is_low:
+            return True
+        expected = escape.end() if 0xD800 <= unit <= 0xDBFF else None
+    return expected is not None
