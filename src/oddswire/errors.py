@@ -65,7 +65,7 @@ CODES: dict[str, Code] = {
     "insufficient_funds": Code(422, "Not enough money", "Place a smaller order or deposit first."),
     "insufficient_holdings": Code(422, "Not enough contracts", "Sell at most what is `available`."),
     "unknown_venue": Code(422, "Unknown venue", "`GET /venues` lists them."),
-    "unknown_market": Code(422, "Unknown market", "`GET /markets` lists them."),
+    "unknown_market": Code(422, "Unknown market", "`GET /markets` and `oddswire markets` list them."),
     "unknown_outcome": Code(422, "Unknown outcome", "`GET /markets` lists each market's outcomes."),
     "market_closed": Code(422, "Market closed", "Wait until its status is `open`, or choose another."),
     "price_out_of_range": Code(422, "Price out of range", "Send a price above 0 and below 1."),

@@ -158,7 +158,7 @@ async def test_markets_and_their_prices(cli: Cli, gateway: RunningGateway) -> No
     cut = await cli("markets", "--limit", "1", "--json")
     assert len(cut.out.splitlines()) == 1
     assert ("--all" in cut.err) == (len(markets) > 1)
-    assert "no such venue" in one_error_line(await cli("markets", "--venue", "nope"), 1)
+    assert "no venue 'nope' here, only paper" in one_error_line(await cli("markets", "--venue", "nope"), 1)
 
 
 async def test_ids_stay_whole_on_a_narrow_terminal(gateway: RunningGateway, alice: Client) -> None:

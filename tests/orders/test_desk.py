@@ -205,7 +205,14 @@ async def test_a_refused_cancel_is_told(shop: Shop) -> None:
 
 async def test_cancel_all_takes_what_matches(shop: Shop) -> None:
     placed = [await shop.place() for _ in range(3)]
-    assert await shop.desk.cancel_all(APP, "ann", bodies.CancelAll(market_id="snow")) == []
+    assert await shop.desk.cancel_all(APP, "bob", bodies.CancelAll(market_id="rain")) == []
+    for wanted, code in (
+        (bodies.CancelAll(market_id="snow"), "unknown_market"),
+        (bodies.CancelAll(venue="moon"), "unknown_venue"),
+    ):
+        with pytest.raises(Denied) as refused:
+            await shop.desk.cancel_all(APP, "ann", wanted)
+        assert refused.value.code == code
     taken = await shop.desk.cancel_all(APP, "ann", bodies.CancelAll(venue="scripted"))
     assert sorted(taken) == sorted(one.order.order_id for one in placed)
     await until(shop, "released 100000")

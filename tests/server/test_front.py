@@ -46,7 +46,7 @@ async def test_a_request_is_one_line_without_query_or_headers(tmp_path: Path) ->
         {"event", "log_level", "method", "path", "status", "client"},
     ]
     assert [(line["method"], line["path"], line["status"], line["client"]) for line in told] == [
-        ("GET", "/trading/balance", 200, "127.0.0.1"),
+        ("GET", "/trading/balance", 400, "127.0.0.1"),
         ("GET", "/ws", 101, "127.0.0.1"),
     ]
     assert token not in repr(logged)

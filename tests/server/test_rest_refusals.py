@@ -38,6 +38,7 @@ BODIES: list[tuple[str, str | bytes, int, str, str | None]] = [
     ("two documents", PLAIN + "{}", 400, "invalid_json", None),
     ("a form", "venue=paper&side=buy", 400, "invalid_json", None),
     ("no UTF-8", b'{"venue":"\xff"}', 400, "invalid_json", None),
+    ("half a character", other(marketId="\ud800"), 400, "invalid_json", None),
     ("bare NaN", bare("NaN"), 400, "invalid_json", None),
     ("a list", "[]", 400, "invalid_body", "$"),
     ("null", "null", 400, "invalid_body", "$"),
@@ -146,7 +147,6 @@ PARAMETERS = [
     ("/markets?cursor=nonsense", "cursor"),
     ("/markets?cursor=%C3%A9", "cursor"),
     ("/markets?cursor=a", "cursor"),
-    ("/markets?venue=nowhere", "venue"),
 ]
 
 
@@ -159,9 +159,59 @@ async def test_a_wrong_parameter_is_named(gateway: RunningGateway) -> None:
             assert answer.json()["path"] == path, target[:80]
 
 
+async def test_a_venue_that_is_none_is_refused_wherever_it_is_named(gateway: RunningGateway) -> None:
+    async with gateway.http((await gateway.sign_in("ann")).access_token) as http:
+        for path in ("/trading/balance", "/trading/holdings", "/trading/orders", "/trading/fills", "/markets"):
+            for venue in ("zz", "", "Paper", "v" * 500):
+                answer = await http.get(path, params={"venue": venue})
+                assert (code_of(answer), answer.json()["path"]) == ((422, "unknown_venue"), "venue"), (path, venue)
+                assert "only paper" in answer.json()["detail"]
+            assert (await http.get(path, params={"venue": "paper"})).status_code == 200
+        for body, code, where in (
+            ({"venue": "zz"}, "unknown_venue", "$.venue"),
+            ({"marketId": "zz"}, "unknown_market", "$.marketId"),
+            ({"venue": "paper", "marketId": "zz"}, "unknown_market", "$.marketId"),
+        ):
+            answer = await http.post("/trading/orders/cancel-all", json=body)
+            assert (code_of(answer), answer.json()["path"]) == ((422, code), where), body
+
+
+async def test_a_parameter_that_a_call_does_not_take_is_refused(gateway: RunningGateway) -> None:
+    async with gateway.http((await gateway.sign_in("ann")).access_token) as http:
+        paths = (await http.get("/openapi.json")).json()["paths"]
+        calls = [(path, method) for path, methods in paths.items() for method in methods]
+        assert len(calls) > 15
+        for path, method in calls:
+            answer = await http.request(
+                method,
+                path.format(orderId="ord_x"),
+                params={"vennue": "paper"},
+                headers={"x-app-api-key": gateway.api_key},
+            )
+            if path in ("/healthz", "/readyz", "/auth/jwks.json"):
+                assert answer.status_code == 200, path
+                continue
+            assert (code_of(answer), answer.json()["path"]) == ((400, "invalid_parameter"), "vennue"), path
+        told = (await http.get("/trading/fills", params={"order_id": "x"})).json()
+        assert told["detail"] == "This call takes the query parameters venue, orderId, cursor, limit."
+        assert len((await http.get("/trading/orders/x", params={"y" * 9000: ""})).json()["path"]) == 100
+
+
+async def test_who_may_not_ask_is_told_that_before_what_is_wrong_with_it(gateway: RunningGateway) -> None:
+    async with gateway.http() as http:
+        assert code_of(await http.get("/trading/balance?vennue=x")) == (401, "token_missing")
+
+
+async def test_who_opens_the_address_in_a_browser_finds_the_page(gateway: RunningGateway) -> None:
+    async with gateway.http() as http:
+        answer = await http.get("/")
+        assert (answer.status_code, answer.headers["location"]) == (307, "docs")
+        assert (await http.get("/", follow_redirects=True)).headers["content-type"].startswith("text/html")
+
+
 async def test_what_is_not_there_is_not_found_and_methods_are_named(gateway: RunningGateway) -> None:
     async with gateway.http((await gateway.sign_in("ann")).access_token) as http:
-        for target in ("/", "/trading", "/trading/nothing", "/trading/orders/ord_x", "/trading/orders/%00"):
+        for target in ("/trading", "/trading/nothing", "/trading/orders/ord_x", "/trading/orders/%00"):
             assert code_of(await http.get(target)) == (404, "not_found"), target
         assert code_of(await http.get("/ws", params={"appId": gateway.app_id})) == (400, "bad_handshake")
         wrong = await http.delete("/trading/orders")

@@ -1,5 +1,6 @@
 """What we deny before anything is stored or sent: pure rules over an order, its market and the user's books."""
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from oddswire import money
@@ -21,6 +22,17 @@ class Listing(NamedTuple):
     max_size: int
     fee: int
     outcomes: str
+
+
+def check_venue(venue: str, known: Iterable[str], path: str) -> None:
+    """Check that there is such a venue; `path` is where it was named.
+
+    Raises:
+        Denied: `unknown_venue`, naming those there are.
+    """
+    names = sorted(known)
+    if venue not in names:
+        raise Denied("unknown_venue", f"There is no venue {venue[:100]!r} here, only {', '.join(names)}.", path=path)
 
 
 def check_order(order: Order, market: Listing, now: int) -> None:

@@ -117,7 +117,11 @@ class Desk:
         return await self._carry(self._cancel(Account(app_id, user_id), order_id))
 
     async def cancel_all(self, app_id: str, user_id: str, wanted: bodies.CancelAll) -> list[str]:
-        """Take a request to cancel every unfinished order (of a venue, of a market); return their ids."""
+        """Take a request to cancel every unfinished order (of a venue, of a market); return their ids.
+
+        Raises:
+            Denied: `unknown_venue`, `unknown_market`: whoever mistyped a name must not believe that all is canceled.
+        """
         return await self._carry(self._cancel_all(Account(app_id, user_id), wanted))
 
     async def cancel_absent(self, absent: Absent) -> int | None:
@@ -148,8 +152,7 @@ class Desk:
     # ---- place
 
     async def _place(self, account: Account, wanted: bodies.PlaceOrder, session_id: str | None) -> Placed:
-        if wanted.venue not in self._venues:
-            raise Denied("unknown_venue", f"There is no venue {wanted.venue!r} here.", path="$.venue")
+        checks.check_venue(wanted.venue, self._venues, "$.venue")
         price, size = parse_amount(bytes(wanted.price), "$.price"), parse_amount(bytes(wanted.size), "$.size")
         order, replay = await self._intend(account, _Terms(wanted, price, size, session_id))
         if replay and order.status != "pending":
@@ -262,6 +265,8 @@ class Desk:
                     _want_cancel(tx, order)
             return live
 
+        if wanted.venue is not None:
+            checks.check_venue(wanted.venue, self._venues, "$.venue")
         after, taken = views.NEWEST, list[str]()
         while live := await self._store.write(unit):
             after = live[-1].order_id
@@ -269,7 +274,19 @@ class Desk:
                 if order.cancel_wanted and _matches(order, wanted):
                     self._dispatch.send_cancel(account, order)
                     taken.append(order.order_id)
+        if not taken and wanted.market_id is not None:
+            await self._check_market(account.app, wanted.venue, wanted.market_id)
         return taken
+
+    async def _check_market(self, app_id: str, venue: str | None, market_id: str) -> None:
+        """Check that a venue has such a market, unless it cannot be asked now."""
+        for name in [venue] if venue is not None else self._venues:
+            try:
+                if await self._venues[name].market(app_id, market_id) is not None:
+                    return
+            except NoAnswer:
+                return
+        raise Denied("unknown_market", f"There is no market {market_id[:100]!r} here.", path="$.marketId")
 
     async def _cancel_absent(self, absent: Absent) -> int | None:
         def unit(tx: Tx) -> list[Order] | None:

@@ -69,18 +69,17 @@ def errors(
     app: bool = False,
     user: bool = False,
     body: bool = False,
-    parameters: bool = False,
     replays: bool = False,
     unready: bool = False,
     stoppable: bool = True,
 ) -> dict[str, Any]:
     """Return a route's `opt`: the codes it can answer with beside `internal`, and `rate_limited` if it is `stoppable`.
 
-    Those of calls that name an app, that name a user, that have a body or parameters are added. `replays`: its 200
+    Those of calls that name an app, that name a user, that have a body are added. `replays`: its 200
     is of a repeat; `unready`: its 503 is no problem document. A route that names `rate_limited` itself is counted.
     """
     found = (
-        *(("invalid_parameter",) if parameters else ()),
+        *(("invalid_parameter",) if app or user else ()),
         *(_OF_BODY if body else ()),
         *(_OF_APP if app or user else ()),
         *(_OF_TOKEN if user else ()),

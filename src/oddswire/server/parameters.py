@@ -1,13 +1,15 @@
 """Query parameters that several calls take, and the user's view they read from."""
 
 from collections.abc import Callable
-from typing import Annotated, Any
+from functools import cache
+from typing import Annotated, Any, Final, cast
 
-from litestar.connection import ASGIConnection
+from litestar import Request
 from litestar.handlers import BaseRouteHandler
 from litestar.params import QueryParameter
 
 from oddswire.errors import InvalidInput
+from oddswire.orders.checks import check_venue
 from oddswire.orders.views import View
 from oddswire.server.calls import Call
 from oddswire.store.base import Tx
@@ -16,22 +18,43 @@ Venue = Annotated[str | None, QueryParameter(description="Only at this venue", m
 Cursor = Annotated[
     str | None, QueryParameter(description="`nextCursor` of the page before; opaque", min_length=1, max_length=512)
 ]
+_SHOWN: Final = 100
+"""Characters of a name that are told: the caller made it up."""
 Limit = Annotated[int, QueryParameter(description="How many at most", ge=1, le=100)]
 
 
-async def whole_numbers(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
-    """Let whole numbers through as digits alone; whoever reads them would take `null` for nothing and `1.0` for 1.
+async def check_query(request: Request[Any, Any, Any]) -> None:
+    """Let through what a call takes: parameters it knows, whole numbers as digits alone, a venue that is there.
 
-    The last guard of a call: who may not call is told that first.
+    Whoever reads them would take no notice of a misspelt name, `null` for nothing and `1.0` for 1. Called after the
+    guards, so that who may not call is told that first; calls without guards are tools, and take whatever comes.
 
     Raises:
         InvalidInput: `invalid_parameter`.
+        Denied: `unknown_venue`.
     """
-    for name, field in handler.parsed_fn_signature.parameters.items():
-        if field.annotation in (int, int | None):
-            for text in connection.query_params.getall(name, []):
-                if not (text.isascii() and text.isdigit()):
-                    raise InvalidInput("invalid_parameter", "A whole number is wanted, digits alone.", path=name)
+    call = cast("Call", request)
+    if not call.scope["query_string"] or not call.route_handler.resolve_guards():
+        return
+    taken = _taken(call.route_handler)
+    for name, text in call.query_params.multi_items():
+        if name not in taken:
+            takes = f"the query parameters {', '.join(taken)}" if taken else "no query parameters"
+            raise InvalidInput("invalid_parameter", f"This call takes {takes}.", path=name[:_SHOWN])
+        if taken[name] in (int, int | None) and not (text.isascii() and text.isdigit()):
+            raise InvalidInput("invalid_parameter", "A whole number is wanted, digits alone.", path=name)
+        if name == "venue":
+            check_venue(text, call.parts.venues, "venue")
+
+
+@cache
+def _taken(handler: BaseRouteHandler) -> dict[str, Any]:
+    """Return the type of each query parameter by its name on the wire."""
+    return {
+        field.kwarg_definition.name or name: field.annotation
+        for name, field in handler.parsed_fn_signature.parameters.items()
+        if isinstance(field.kwarg_definition, QueryParameter)
+    }
 
 
 def view_of(request: Call) -> Callable[[Tx], View]:

@@ -12,7 +12,7 @@ from oddswire.orders.views import parse_cursor, parse_statuses
 from oddswire.server.callers import reads, trades
 from oddswire.server.calls import Call, Json
 from oddswire.server.openapi import USER, errors
-from oddswire.server.parameters import Cursor, Limit, Venue, view_of, whole_numbers
+from oddswire.server.parameters import Cursor, Limit, Venue, view_of
 from oddswire.wire.bodies import CancelAll, CancelRequested, Fills, Order, Orders, PlaceOrder
 
 REPLAY: Final = "idempotent-replay"
@@ -81,7 +81,9 @@ async def cancel(request: Call, order_id: FromPath[str]) -> Order:
     guards=[trades],
     summary="Cancel every open order",
     response_description="Taken; what comes of it is told by events",
-    opt=errors("rate_limited", "draining", "store_unavailable", body=True, user=True),
+    opt=errors(
+        *("unknown_venue", "unknown_market", "rate_limited", "draining", "store_unavailable"), body=True, user=True
+    ),
 )
 async def cancel_all(request: Call, data: JSONBody[CancelAll | None] = None) -> CancelRequested:
     """Every open order, or those of one venue or market."""
@@ -92,9 +94,9 @@ async def cancel_all(request: Call, data: JSONBody[CancelAll | None] = None) -> 
 
 @get(
     "/orders",
-    guards=[reads, whole_numbers],
+    guards=[reads],
     summary="List orders",
-    opt=errors("rate_limited", "store_unavailable", parameters=True, user=True),
+    opt=errors("unknown_venue", "rate_limited", "store_unavailable", user=True),
 )
 async def list_orders(
     request: Call,
@@ -131,9 +133,9 @@ async def get_order(request: Call, order_id: FromPath[str]) -> Order:
 
 @get(
     "/fills",
-    guards=[reads, whole_numbers],
+    guards=[reads],
     summary="List fills",
-    opt=errors("rate_limited", "store_unavailable", parameters=True, user=True),
+    opt=errors("unknown_venue", "rate_limited", "store_unavailable", user=True),
 )
 async def list_fills(
     request: Call,

@@ -8,7 +8,7 @@ from importlib.resources import files
 from typing import Any, Final, Literal
 
 from litestar import Router, get
-from litestar.response import Response
+from litestar.response import Redirect, Response
 from msgspec import UNSET, Struct
 
 from oddswire import money
@@ -16,7 +16,7 @@ from oddswire.errors import InvalidInput, Unavailable
 from oddswire.server.callers import of_app, spends_read
 from oddswire.server.calls import Call, Json
 from oddswire.server.openapi import APP, NO_SECURITY, errors
-from oddswire.server.parameters import Cursor, Limit, Venue, whole_numbers
+from oddswire.server.parameters import Cursor, Limit, Venue
 from oddswire.venues import base
 from oddswire.wire import bodies
 from oddswire.wire.asyncapi import asyncapi
@@ -54,17 +54,15 @@ def list_venues(request: Call) -> bodies.Venues:
 
 @get(
     "/markets",
-    guards=[of_app, spends_read, whole_numbers],
+    guards=[of_app, spends_read],
     security=APP,
     tags=["What can be traded"],
     summary="List markets",
-    opt=errors("rate_limited", "venue_unavailable", parameters=True, app=True),
+    opt=errors("unknown_venue", "rate_limited", "venue_unavailable", app=True),
 )
 async def list_markets(request: Call, venue: Venue = None, cursor: Cursor = None, limit: Limit = 50) -> bodies.Markets:
     """Every market with its best prices, by venue and id. Prices are not streamed: poll this."""
     venues = request.parts.venues
-    if venue is not None and venue not in venues:
-        raise InvalidInput("invalid_parameter", "There is no such venue here; `GET /venues` lists them.", path="venue")
     names = sorted(venues) if venue is None else [venue]
     return await markets_page(venues, names, request.auth.app_id, cursor, limit)
 
@@ -153,6 +151,12 @@ def asyncapi_json() -> dict[str, Any]:
     return asyncapi(version("oddswire"))
 
 
+@get("/", sync_to_thread=False, include_in_schema=False)
+def front_door() -> Redirect:
+    """Whoever looks where the gateway is finds the page for people, also behind a proxy with a path of its own."""
+    return Redirect("docs", status_code=307)
+
+
 @get("/docs", sync_to_thread=False, include_in_schema=False)
 def docs() -> Response[bytes]:
     """The page that shows both to people; it loads nothing from anywhere else."""
@@ -160,7 +164,7 @@ def docs() -> Response[bytes]:
     return Response(page, media_type="text/html", headers={"content-security-policy": _PAGE_POLICY})
 
 
-routes = Router("/", route_handlers=[list_venues, list_markets, healthz, readyz, asyncapi_json, docs])
+routes = Router("/", route_handlers=[front_door, list_venues, list_markets, healthz, readyz, asyncapi_json, docs])
 
 
 def _price(millionths: int | None) -> Decimal | None:

@@ -13,14 +13,14 @@ from oddswire.server.callers import reads
 from oddswire.server.calls import Call
 from oddswire.server.event_stream import EventStream
 from oddswire.server.openapi import USER, errors
-from oddswire.server.parameters import Venue, view_of, whole_numbers
+from oddswire.server.parameters import Venue, view_of
 from oddswire.store.base import Tx
 from oddswire.streams import log
 from oddswire.streams.delivery import Kept, refusal
 from oddswire.wire.bodies import Balances, EventPage, Holdings
 from oddswire.wire.cursor import Cursor
 
-_READ: Final = errors("rate_limited", "store_unavailable", parameters=True, user=True)
+_READ: Final = errors("unknown_venue", "rate_limited", "store_unavailable", user=True)
 _REFUSED: Final = {
     "expired": ("history_expired", "What comes after this cursor is not kept any more."),
     "epoch_changed": ("epoch_changed", "The cursor is of another history than this stream's."),
@@ -51,11 +51,9 @@ async def holdings(request: Call, venue: Venue = None) -> Holdings:
 
 @get(
     "/events",
-    guards=[reads, whole_numbers],
+    guards=[reads],
     summary="Read the stream",
-    opt=errors(
-        *("history_expired", "epoch_changed", "ahead", "rate_limited", "store_unavailable"), parameters=True, user=True
-    ),
+    opt=errors(*("history_expired", "epoch_changed", "ahead", "rate_limited", "store_unavailable"), user=True),
 )
 async def events(
     request: Call,
@@ -78,7 +76,7 @@ async def events(
     guards=[reads],
     media_type="text/event-stream",
     summary="Follow the stream",
-    opt=errors("too_many_connections", "rate_limited", "store_unavailable", parameters=True, user=True),
+    opt=errors("too_many_connections", "rate_limited", "store_unavailable", user=True),
 )
 async def follow(
     request: Call,
