@@ -87,7 +87,7 @@ UVICORN = {
         "connection_made connection_lost data_received on_message_begin on_headers_complete send_400_response"
         " _should_upgrade _unsupported_upgrade_warning _unset_keepalive_if_required eof_received on_response_complete"
     ),
-    uvicorn.Server: "startup capture_signals serve shutdown",
+    uvicorn.Server: "startup capture_signals serve shutdown _wait_tasks_to_complete",
 }
 SOURCE = Path(picows.__file__).with_name("picows.pyx").read_text()
 ARGUMENTS = [

@@ -1,9 +1,10 @@
 """`oddswire serve`: the gateway itself."""
 
 import os
+import signal
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -12,6 +13,8 @@ from oddswire.cli.faults import exit_code
 from oddswire.errors import OddswireError
 
 if TYPE_CHECKING:
+    from types import FrameType
+
     from oddswire.server.process import Address
 
 
@@ -45,6 +48,8 @@ def serve(
 
     Example:  oddswire serve --host 0.0.0.0 --database /var/lib/oddswire/oddswire.db
     """
+    # until the gateway takes signals itself, there is nothing to bring to an end but this process
+    signal.signal(signal.SIGTERM, _leave)
     # the gateway is a second of imports that other commands need not wait for
     import structlog
     import uvloop
@@ -82,6 +87,10 @@ def serve(
             raise
         logger.critical("serve_failed", code=fault.code, detail=fault.detail, action=fault.meaning.action)
         raise typer.Exit(exit_code(fault)) from fault
+
+
+def _leave(_number: int, _frame: "FrameType | None") -> NoReturn:
+    raise SystemExit(0)
 
 
 def _introduce(address: "Address", database: Path, dev: bool) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import random
 import socket
 from collections.abc import Callable, Sequence
-from contextlib import AsyncExitStack, nullcontext
+from contextlib import AsyncExitStack
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -250,8 +250,8 @@ async def serve(
 ) -> None:
     """Serve until `stop` is set, or without one until SIGTERM or SIGINT, then drain and return.
 
-    `ready` is called with the real addresses once requests are answered; port 0 takes a free one. A second signal
-    ends the process at once.
+    `ready` is called with the real addresses once requests are answered; port 0 takes a free one. A signal before that
+    is taken once the start is over, and nothing is served; a second signal ends the process at once.
 
     Raises:
         OperatorError: an address, the database or a setting cannot be used, or `dev` beyond this machine.
@@ -261,7 +261,10 @@ async def serve(
         raise OperatorError("usage", f"--dev has a well-known API key: it serves this machine only, not {host}.")
     raise_file_limit(settings.max_connections_per_app)
     share_the_interpreter()
+    stopping = stop or asyncio.Event()
     async with AsyncExitStack() as stack:
+        if stop is None:
+            stack.enter_context(signals_set(stopping))
         listener = stack.enter_context(listen(HostPort(host, port)))
         admin_listener = None if admin is None else stack.enter_context(listen(parse_host_port(admin)))
         gateway = await open_gateway(settings, database, dev=dev)
@@ -276,17 +279,19 @@ async def serve(
             lifespan="off",
             proxy_headers=False,
         )
+        if stopping.is_set():
+            return
         servers = [(api, listener)]
         if admin_listener is not None:
             servers.append((admin_server(gateway.admin), admin_listener))
         address = Address(address_of(listener), None if admin_listener is None else address_of(admin_listener))
-        await _run(gateway, servers, stop, lambda: ready(address) if ready else None, patient=not dev)
+        await _run(gateway, servers, stopping, lambda: ready(address) if ready else None, patient=not dev)
 
 
 async def _run(
     gateway: Gateway,
     servers: list[tuple[GatewayServer, socket.socket]],
-    stop: asyncio.Event | None,
+    stopping: asyncio.Event,
     ready: Callable[[], None],
     *,
     patient: bool,
@@ -297,15 +302,13 @@ async def _run(
         await server.listening.wait()
     gateway.phase = "ready"
     ready()
-    stopping = stop or asyncio.Event()
-    with signals_set(stopping) if stop is None else nullcontext():
-        ended = await gateway.background.until(stopping)
-        if ended is None:
-            await gateway.drain(patient=patient)
-        gateway.phase = "draining"
-        for server, _ in servers:
-            server.should_exit = True
-        served = await asyncio.gather(*running, return_exceptions=True)
+    ended = await gateway.background.until(stopping)
+    if ended is None:
+        await gateway.drain(patient=patient)
+    gateway.phase = "draining"
+    for server, _ in servers:
+        server.should_exit = True
+    served = await asyncio.gather(*running, return_exceptions=True)
     if ended is not None:
         raise OddswireError("internal", f"The {ended} has ended by itself; the log says why.")
     for fault in served:

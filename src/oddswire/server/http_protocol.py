@@ -17,11 +17,11 @@ from http import HTTPStatus
 from typing import Any, ClassVar, cast
 
 import httptools
-import uvicorn
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 from oddswire.server.half_close import HalfClosable
+from oddswire.server.shutdown import EndsInTime
 from oddswire.server.websocket import (
     CLOSE_DEADLINE,
     Accept,
@@ -351,7 +351,7 @@ class GatewayHttp(HalfClosable):
             self._deadline = None
 
 
-class GatewayServer(uvicorn.Server):
+class GatewayServer(EndsInTime):
     """uvicorn's server that leaves the process's signals alone and says when it listens.
 
     `serve` ends after `should_exit` was set: uvicorn then closes the listeners, calls `shutdown()` of every
