@@ -1,13 +1,17 @@
 """`serve` says what is where, and refuses in one line what cannot be."""
 
+import asyncio
+import contextlib
+import os
 import signal
 import socket
+import sqlite3
 from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.cli.processes import ended, line_with, started
+from tests.cli.processes import PATIENCE, ended, line_with, started
 
 FREE = ("--port", "0", "--admin", "127.0.0.1:0")
 
@@ -77,3 +81,32 @@ async def test_what_the_other_commands_read_does_not_disturb(tmp_path: Path) -> 
     environ = {"ODDSWIRE_TOKEN": "t", "ODDSWIRE_URL": "http://x", "ODDSWIRE_API_KEY": "k", "ODDSWIRE_APP": "a"}
     async with started("serve", *FREE, "-d", str(tmp_path / "own.db"), **environ) as serving:
         await line_with(serving, "is ready")
+
+
+async def test_a_signal_while_it_starts_ends_it_clean_and_nothing_is_served(tmp_path: Path) -> None:
+    database = tmp_path / "own.db"
+    async with started("serve", "--dev", *FREE, "-d", str(database)) as serving:
+        async with asyncio.timeout(PATIENCE):
+            while not database.with_name("own.db.lock").exists():
+                await asyncio.sleep(0.001)
+        serving.send_signal(signal.SIGTERM)
+        code, out, err = await ended(serving)
+    assert code == 0, err
+    assert "is ready" not in out
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("content", [b"hello", b""], ids=["no database", "a database of another program"])
+async def test_nothing_is_left_beside_a_file_of_another_program(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "theirs.db"
+    path.write_bytes(content)
+    if not content:
+        with contextlib.closing(sqlite3.connect(path)) as theirs:
+            theirs.execute("CREATE TABLE mine (a)")
+    before = path.read_bytes()
+    async with started("serve", *FREE, "-d", str(path)) as serving:
+        code, _, err = await ended(serving)
+    assert code == 2
+    assert err.startswith(f"error: {path} is ")
+    assert os.listdir(tmp_path) == ["theirs.db"]
+    assert path.read_bytes() == before

@@ -104,6 +104,8 @@ class SqliteStore:
             OperatorError: `database_locked`, `database_foreign`, `database_newer` or `database_unusable`.
         """
         statements = all_statements(schemas)
+        if exclusive:
+            sqlite_file.must_not_be_foreign(path)
         held = sqlite_file.lock(path) if exclusive else None
         try:
             writer = sqlite_file.connect(path)

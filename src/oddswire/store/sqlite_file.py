@@ -82,6 +82,24 @@ def is_ours(connection: sqlite3.Connection, path: Path) -> bool:
     return False
 
 
+def must_not_be_foreign(path: Path) -> None:
+    """Refuse a file of another program before a lock is left beside it; one that is not there may be made.
+
+    Raises:
+        OperatorError: `database_foreign`.
+    """
+    if not path.is_file():
+        return
+    try:
+        with contextlib.closing(_open(path)) as connection:
+            is_ours(connection, path)
+    except sqlite3.Error as fault:
+        refusal = unusable(path, fault)
+        if refusal.code == "database_foreign":
+            raise refusal from fault
+        # what else is wrong with it is for whoever opens it to say
+
+
 def primary_code(fault: BaseException) -> int:
     """Return SQLite's result code without its finer distinctions; 0 where the fault is not the engine's."""
     return int(getattr(fault, "sqlite_errorcode", 0)) & 0xFF
