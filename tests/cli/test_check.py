@@ -94,6 +94,7 @@ async def test_paper_money_is_told_by_the_running_gateway(cli: Cli, gateway: Run
         async for told in client.events():
             assert (told.seq, getattr(told, "trading_balance_cents", None)) == (before.seq + 1, 125_050)
             break
+        assert "alice has 1.005 more." in (await cli("paper", "deposit", "alice", "1.005")).out
         assert "1.00 less" in (await cli("paper", "deposit", "alice", "1", "--withdraw")).out
 
 

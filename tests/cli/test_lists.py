@@ -181,3 +181,52 @@ async def test_nobody_is_left_signed_in_by_a_command(cli: Cli, gateway: RunningG
     for words in FOR_A_USER:
         assert (await cli(*words, *ALICE)).code == 0
     assert await rows(cli, "session", "list", "alice", "-d", str(gateway.database)) == []
+
+
+AT_A_VENUE = [("balance",), ("holdings",), ("fills",), ("order", "list"), ("order", "cancel-all")]
+
+
+@pytest.mark.parametrize("words", AT_A_VENUE, ids=" ".join)
+async def test_a_mistyped_name_is_no_empty_answer(cli: Cli, alice: Client, words: tuple[str, ...]) -> None:
+    line = one_error_line(await cli(*words, *ALICE, "--venue", "papre"), 1)
+    assert "no venue 'papre' here, only paper" in line
+
+
+async def test_a_mistyped_market_is_not_canceled_in_silence(cli: Cli, alice: Client) -> None:
+    line = one_error_line(await cli("order", "cancel-all", *ALICE, "--market", "fed-cut-de"), 1)
+    assert "no market 'fed-cut-de'" in line
+    assert "oddswire markets" in line
+    done = await cli("order", "cancel-all", *ALICE, "--market", "fed-cut-dec")
+    assert (done.code, done.out) == (0, "")
+
+
+@pytest.mark.parametrize("words", FOR_A_USER, ids=" ".join)
+async def test_two_people_at_once_are_nobody(cli: Cli, gateway: RunningGateway, words: tuple[str, ...]) -> None:
+    token = (await gateway.sign_in("bob")).access_token
+    for both in ((*ALICE, "--token", token), ("--token", token, *ALICE)):
+        line = one_error_line(await cli(*words, *both), 2)
+        assert "both say whose" in line
+        assert token not in line
+
+
+async def test_a_token_in_the_environment_gives_way_to_a_user(
+    cli: Cli, alice: Client, gateway: RunningGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await alice.orders.place(side="buy", price="0.01", size=1, **TERMS)  # type: ignore[arg-type]
+    monkeypatch.setenv("ODDSWIRE_TOKEN", (await gateway.sign_in("bob")).access_token)
+    assert await rows(cli, "order", "list") == []
+    assert len(await rows(cli, "order", "list", *ALICE)) == 1
+
+
+async def test_a_cancel_is_said_to_be_asked_for(cli: Cli, alice: Client) -> None:
+    order = await alice.orders.place(side="buy", price="0.01", size=1, **TERMS)  # type: ignore[arg-type]
+    done = await cli("order", "cancel", order.order_id, *ALICE)
+    assert done.code == 0
+    assert "open" in done.out
+    assert "asked for" in done.err
+    async with asyncio.timeout(10):
+        while (await alice.orders.get(order.order_id)).status != "canceled":
+            await asyncio.sleep(0.01)
+    again = await cli("order", "cancel", order.order_id, *ALICE)
+    assert "canceled" in again.out
+    assert "already" in again.err

@@ -67,6 +67,8 @@ async def test_standing_faults_are_listed_met_and_cleared(cli: Cli, alice: Clien
     assert "behaves" in (await cli("paper", "fault", "list")).out
     for words in (("delay", "5"), ("no-answer",), ("no-answer", "--to", "cancel", "--times", "1"), ("duplicate",)):
         assert (await cli("paper", "fault", *words)).code == 0
+    assert "stands: 3 times." in (await cli("paper", "fault", "reorder", "--times", "3")).out
+    assert "stands: 1 time." in (await cli("paper", "fault", "reorder", "--times", "1")).out
     assert (await cli("paper", "fault", "reorder", "--times", "3")).code == 0
     [delay] = [line for line in (await cli("paper", "fault", "list")).out.splitlines() if " 5 ms" in line]
     assert delay.split() == ["delay", "until", "cleared", "5", "ms"]

@@ -39,8 +39,24 @@ ApiKey = Annotated[
         show_default=False,
     ),
 ]
+
+
+def _one_of_both(context: typer.Context, given: str | None) -> str | None:
+    """Refuse a user and a token on one command line: they may be two people. A token in the environment gives way."""
+    sources = [context.get_parameter_source(name) for name in ("user", "token")]
+    if all(source is not None and source.name == "COMMANDLINE" for source in sources):
+        raise usage("--user and --token both say whose; give one of them.")
+    return given
+
+
 User = Annotated[
-    str | None, typer.Option("--user", "-u", help="Sign this user in with the app's API key, for as long as this runs.")
+    str | None,
+    typer.Option(
+        "--user",
+        "-u",
+        help="Sign this user in with the app's API key, for as long as this runs.",
+        callback=_one_of_both,
+    ),
 ]
 Token = Annotated[
     str | None,
@@ -49,6 +65,7 @@ Token = Annotated[
         envvar="ODDSWIRE_TOKEN",
         help="The user's access token; `-` reads it from standard input. Better in the environment than here.",
         show_default=False,
+        callback=_one_of_both,
     ),
 ]
 

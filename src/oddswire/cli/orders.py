@@ -78,7 +78,7 @@ def cancel(
     api_key: options.ApiKey = options.API_KEY,
     as_json: options.Json = False,
 ) -> None:
-    """Ask for an order's cancel; `oddswire watch` shows what comes of it.
+    """Ask for an order's cancel, and print it as it is now; `oddswire watch` shows what comes of it.
 
     Example:  oddswire order cancel ord_01JQ… --user alice
     """
@@ -87,7 +87,12 @@ def cancel(
         async with options.signed_in(url, app, api_key, user, token) as client:
             return await client.orders.cancel(order_id)
 
-    _show(asyncio.run(work()), as_json)
+    order = asyncio.run(work())
+    _show(order, as_json)
+    if order.status == "canceled":
+        output.note("It had been canceled already.")
+    else:
+        output.note("Its cancel is asked for; this is how it was before. `oddswire watch` shows what comes of it.")
 
 
 @commands.command("cancel-all")

@@ -7,15 +7,14 @@ import typer
 
 from oddswire.cli import options, output, paper_faults
 from oddswire.cli.faults import usage
-from oddswire.cli.paper_acts import act
+from oddswire.cli.paper_acts import App, act
 from oddswire.clock import SystemClock
 from oddswire.errors import InvalidInput
-from oddswire.money import floor_cents, parse_amount
+from oddswire.money import format_amount, parse_amount
 
 commands = typer.Typer(help="Act on the paper venue. A running gateway tells its users within a second.")
 commands.add_typer(paper_faults.commands, name="fault")
 Market = Annotated[str, typer.Argument(help="The market's id, such as fed-cut-dec.")]
-App = Annotated[str, typer.Option("--app", envvar="ODDSWIRE_APP", help="The app whose book it is.")]
 
 
 @commands.command("deposit")
@@ -39,7 +38,8 @@ def deposit(
         raise usage(fault.detail) from fault
     signed = -amount if withdraw else amount
     act(database, lambda store, config: acts.deposit(store, config, SystemClock(), app, user, signed))
-    output.line(f"{user} has {output.dollars(floor_cents(amount))} {'less' if withdraw else 'more'}.")
+    exact = output.dollars(amount // 10_000) if amount % 10_000 == 0 else format_amount(amount)
+    output.line(f"{user} has {exact} {'less' if withdraw else 'more'}.")
 
 
 @commands.command("resolve")

@@ -3,13 +3,16 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+import typer
 
 if TYPE_CHECKING:
     from oddswire.store.sqlite import SqliteStore
     from oddswire.venues.paper import PaperConfig
 
 T = TypeVar("T")
+App = Annotated[str, typer.Option("--app", envvar="ODDSWIRE_APP", help="The app whose book it is.")]
 
 
 def act(database: Path, work: "Callable[[SqliteStore, PaperConfig], Awaitable[T]]") -> T:

@@ -6,7 +6,7 @@ import typer
 
 from oddswire.cli import options, output
 from oddswire.cli.faults import usage
-from oddswire.cli.paper_acts import act
+from oddswire.cli.paper_acts import App, act
 from oddswire.clock import SystemClock
 from oddswire.errors import InvalidInput
 from oddswire.money import format_amount, parse_amount
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 commands = typer.Typer(help="Let the paper venue misbehave. A running gateway meets it within half a second.")
 Times = Annotated[int | None, typer.Option("--times", min=1, help="How often; without it until `clear`.")]
 Order = Annotated[str, typer.Argument(help="The order's id, ord_… or the venue's.")]
-App = Annotated[str, typer.Option("--app", envvar="ODDSWIRE_APP", help="The app whose book it is.")]
 
 
 @commands.command("delay")
@@ -152,5 +151,5 @@ def _set(database: "Path", name: "FaultName", times: int | None, milliseconds: i
 
     fault = faults.Fault(name, times, milliseconds)
     act(database, lambda store, _: faults.set_fault(store, fault))
-    how_long = "until `oddswire paper fault clear`" if times is None else f"{times} times"
+    how_long = "until `oddswire paper fault clear`" if times is None else output.counted(times, "time")
     output.line(f"The paper venue's fault {name} stands: {how_long}.")
