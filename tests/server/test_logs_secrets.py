@@ -113,7 +113,7 @@ async def all_that_is_done(gateway: RunningGateway) -> list[str]:
         assert (await http.post("/trading/orders", json=an_order())).status_code == 201
         assert (await http.post("/auth/token/refresh", json={"refreshToken": refresh})).status_code == 200
         assert (await http.post("/auth/token/refresh", json={"refreshToken": wrong})).status_code == 401
-        assert (await http.get("/trading/balance", params={"token": access})).status_code == 200
+        assert (await http.get("/trading/balance", params={"token": access})).status_code == 400
     async with gateway.http(wrong) as http:
         assert (await http.get("/trading/balance")).status_code == 401
         key = {"x-app-api-key": wrong}

@@ -184,7 +184,7 @@ async def test_a_parameter_that_a_call_does_not_take_is_refused(gateway: Running
         for path, method in calls:
             answer = await http.request(
                 method,
-                path.format(orderId="ord_x"),
+                path.format(orderId="ord_x", sessionId="ses_x"),
                 params={"vennue": "paper"},
                 headers={"x-app-api-key": gateway.api_key},
             )
