@@ -73,12 +73,15 @@ def errors(
     unready: bool = False,
     stoppable: bool = True,
 ) -> dict[str, Any]:
-    """Return a route's `opt`: the codes it can answer with beside `internal`, and `rate_limited` if it is `stoppable`.
+    """Return a route's `opt`: the codes it can answer with beside those of every call.
 
-    Those of calls that name an app, that name a user, that have a body are added. `replays`: its 200
+    Those are `invalid_http`, `internal` and, if it is `stoppable`, `rate_limited`.
+
+    Those of calls that name an app, that name a user, that have a body are added too. `replays`: its 200
     is of a repeat; `unready`: its 503 is no problem document. A route that names `rate_limited` itself is counted.
     """
     found = (
+        "invalid_http",
         *(("invalid_parameter",) if app or user else ()),
         *(_OF_BODY if body else ()),
         *(_OF_APP if app or user else ()),
