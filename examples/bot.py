@@ -19,7 +19,7 @@ APP = os.environ.get("ODDSWIRE_APP", "demo")
 API_KEY = os.environ.get("ODDSWIRE_API_KEY", "demo-key")
 MEMORY = Path(os.environ.get("BOT_MEMORY", "bot-memory.json"))
 MARKET, OUTCOME, SIZE, TICKS_BELOW = "fed-cut-dec", "yes", 10, 2
-LOOK_SECONDS = 2
+LOOK_SECONDS, MOST_SECONDS = 2, 60
 
 
 class Bot:
@@ -53,21 +53,29 @@ class Bot:
         async for event in self.client.events():
             if not self.state.apply(event):
                 self.state = await self.client.snapshot()
-            if isinstance(event, oddswire.OrderEvent):
+            if isinstance(event, oddswire.OrderEvent) and is_ours(event.client_order_id):
                 print(f"{event.client_order_id} {event.event}: {event.status}", flush=True)
             self.moved.set()
 
     async def tend(self) -> None:
-        """Every two seconds, and after every event: replace the order where the market has moved or it is gone."""
+        """Every two seconds, and after every event: replace the order where the market has moved or it is gone.
+
+        Who is refused, because the market is paused for example, asks again after 2, 4, 8, … 60 seconds.
+        """
+        refusals = 0
         while True:
             price = await self.wanted_price()
-            mine = [order for order in self.state.orders.values() if (order.client_order_id or "").startswith("bot-")]
+            mine = [order for order in self.state.orders.values() if is_ours(order.client_order_id)]
             for order in mine:
                 if order.price != price or len(mine) > 1:
                     with suppress(oddswire.ServerRefused):  # it has just filled: the event is on its way
                         await self.client.orders.cancel(order.order_id)
             if not mine:
-                await self.place({"price": str(price), "client_order_id": f"bot-{self.memory.get('orders', 0) + 1}"})
+                terms = {"price": str(price), "client_order_id": f"bot-{self.memory.get('orders', 0) + 1}"}
+                refusals = 0 if await self.place(terms) else refusals + 1
+                if refusals:
+                    await asyncio.sleep(min(LOOK_SECONDS * 2 ** (refusals - 1), MOST_SECONDS))
+                    continue
             self.moved.clear()
             with suppress(TimeoutError):
                 await asyncio.wait_for(self.moved.wait(), LOOK_SECONDS)
@@ -79,8 +87,8 @@ class Bot:
         best = next(one.best_bid for one in market.outcomes if one.outcome_id == OUTCOME) or market.tick
         return max(best - TICKS_BELOW * market.tick, market.tick)
 
-    async def place(self, terms: dict[str, Any]) -> None:
-        """Place an order, and return once our state knows it."""
+    async def place(self, terms: dict[str, Any]) -> bool:
+        """Place an order, and return once our state knows it; False where it was refused."""
         self.keep(terms=terms, orders=int(terms["client_order_id"].removeprefix("bot-")))
         try:
             order = await self.client.orders.place(
@@ -88,11 +96,12 @@ class Bot:
             )
         except oddswire.ServerRefused as said:
             print(f"{terms['client_order_id']} refused: {said}", flush=True)
-            return
+            return False
         print(f"{terms['client_order_id']} at {terms['price']}: {order.status}", flush=True)
         while hasattr(self, "state") and self.state.cursor.seq < order.seq:
             self.moved.clear()
             await self.moved.wait()
+        return True
 
     def keep(self, **changed: Any) -> None:
         """Write the memory, whole or not at all."""
@@ -101,6 +110,11 @@ class Bot:
         new.write_text(json.dumps(self.memory))
         new.chmod(0o600)
         new.replace(MEMORY)
+
+
+def is_ours(client_order_id: object) -> bool:
+    """Tell our orders from those that the user has placed by other means."""
+    return str(client_order_id).startswith("bot-")
 
 
 async def main(memory: dict[str, Any]) -> None:

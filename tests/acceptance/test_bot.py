@@ -1,17 +1,24 @@
 """The example bot keeps one order through the death of its gateway and its own."""
 
 import asyncio
+import importlib.util
+import itertools
 import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
+import oddswire
 from oddswire.cli.check import findings_of
+from oddswire.cli.root import run
+from oddswire.testing.gateway import RunningGateway, running_gateway
 from tests.acceptance.server import Server, running_server
 
 BOT = Path(__file__).parents[2] / "examples" / "bot.py"
@@ -118,3 +125,77 @@ async def test_the_bot_has_one_order_whatever_dies(own_server: Server) -> None:
     finally:
         bot.kill()
     assert await findings_of(server.database) == []
+
+
+OTHER: dict[str, Any] = {"venue": "paper", "market_id": "fed-cut-dec", "outcome_id": "yes", "side": "buy"}
+
+
+async def set_status(gateway: RunningGateway, client: oddswire.Client, word: str) -> None:
+    """Let the operator pause or resume the market, and return once orders are refused or taken."""
+    words = ("paper", word, "fed-cut-dec", "--app", gateway.app_id, "-d", str(gateway.database))
+    assert await asyncio.to_thread(run, words) == 0
+    async with asyncio.timeout(SECONDS):
+        while await is_taken(client) != (word == "resume"):
+            await asyncio.sleep(0.02)
+
+
+async def is_taken(client: oddswire.Client) -> bool:
+    try:
+        await client.orders.place(**OTHER, price="0.01", size=1, time_in_force="ioc")
+    except oddswire.ServerRefused as said:
+        if "market_closed" not in str(said):
+            raise
+        return False
+    return True
+
+
+def own_bot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Return the example as a module, in a hurry."""
+    monkeypatch.setenv("BOT_MEMORY", str(tmp_path / "memory.json"))
+    spec = importlib.util.spec_from_file_location("example_bot", BOT)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    monkeypatch.setattr(module, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(module, "MOST_SECONDS", 0.3)
+    return module
+
+
+async def test_it_minds_its_own_orders_and_waits_longer_while_the_market_is_paused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    module = own_bot(tmp_path, monkeypatch)
+    async with (
+        running_gateway(tmp_path) as gateway,
+        oddswire.Client(base_url=gateway.base_url, app_id=gateway.app_id) as client,
+    ):
+        await client.sign_in("bot", api_key=gateway.api_key)
+        bot = module.Bot(client, {})
+        bot.state = await client.snapshot()
+        await client.orders.place(**OTHER, price="0.02", size=1, client_order_id="by-hand")
+        await set_status(gateway, client, "pause")
+        times: list[float] = []
+        place = bot.place
+
+        async def timed(terms: dict[str, Any]) -> Any:
+            times.append(time.monotonic())
+            return await place(terms)
+
+        bot.place = timed
+        following, tending = asyncio.create_task(bot.follow()), asyncio.create_task(bot.tend())
+        async with asyncio.timeout(SECONDS):
+            while len(times) < 6:
+                await asyncio.sleep(0.01)
+            await set_status(gateway, client, "resume")
+            while not any(module.is_ours(order.client_order_id) for order in bot.state.orders.values()):
+                await asyncio.sleep(0.01)
+        assert any(order.client_order_id == "by-hand" for order in bot.state.orders.values())
+        for task in (following, tending):
+            task.cancel()
+        await asyncio.gather(following, tending, return_exceptions=True)
+    gaps = [after - before for before, after in itertools.pairwise(times)]
+    assert all(gap >= least for gap, least in zip(gaps, (0.05, 0.1, 0.2, 0.3, 0.3), strict=False)), gaps
+    said = capsys.readouterr().out
+    assert "market_closed" in said
+    assert "by-hand" not in said
