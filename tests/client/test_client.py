@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+import traceback
 from collections.abc import AsyncIterator
 from decimal import Decimal
 from pathlib import Path
@@ -235,3 +236,20 @@ def test_what_no_header_can_carry_is_refused_and_not_repeated(wrong: str) -> Non
         with pytest.raises(ValueError, match="plain ASCII") as refused:
             Client(base_url="http://127.0.0.1:9", app_id=app_id, access_token=token)
         assert "cret" not in str(refused.value)
+
+
+async def test_a_gateway_that_is_away_is_told_in_few_lines(gateway: RunningGateway) -> None:
+    for url, why in (("http://127.0.0.1:9", "Connection refused"), (gateway.admin_url, "is no Oddswire gateway")):
+        async with Client(base_url=url, app_id="demo", retry_seconds=0) as client:
+            with pytest.raises(ServerUnreachable, match=why) as caught:
+                await client.sign_in("alice", api_key="k")
+        told = "".join(traceback.format_exception(caught.value))
+        assert told.count("Traceback") == 1, told
+        assert "httpcore" not in told
+
+
+async def test_the_end_of_a_session_is_one_error(alice: Client) -> None:
+    await alice.sign_out()
+    with pytest.raises(Stopped) as caught:
+        await alice.refresh_token()
+    assert "".join(traceback.format_exception(caught.value)).count("Traceback") == 1

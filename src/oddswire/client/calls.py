@@ -1,6 +1,7 @@
 """How the client asks over HTTP: with whose token, how often again, and what an answer comes to."""
 
 import asyncio
+import os
 import random
 import time
 from collections.abc import Mapping
@@ -89,7 +90,7 @@ class Calls:
                 signed = await self.call(call, bodies.SignedIn)
             except ServerRefused as said:
                 if said.status < 500 and said.status != 429:
-                    raise Stopped(said.code, said.detail) from said
+                    raise Stopped(said.code, said.detail) from None
                 raise
             self._take(signed)
             return signed.access_token
@@ -134,13 +135,14 @@ class Calls:
         try:
             answer = await self._http.request(call.method, call.path, content=content, params=params, headers=headers)
         except (httpx.HTTPError, httpx.InvalidURL) as fault:
-            raise ServerUnreachable(f"{self.base_url} does not answer: {str(fault) or type(fault).__name__}") from fault
+            # what is beneath it are two libraries' own layers, a screen of them: the reason is in the text
+            raise ServerUnreachable(f"{self.base_url} does not answer: {_reason(fault)}") from None
         if not answer.is_success:
             raise self._refusal(answer)
         try:
             return msgspec.json.decode(answer.content or b"null", type=shape)
         except msgspec.DecodeError as fault:
-            raise ServerUnreachable(f"What answers at {self.base_url} is no Oddswire gateway: {fault}") from fault
+            raise ServerUnreachable(f"What answers at {self.base_url} is no Oddswire gateway: {fault}") from None
 
     def _refusal(self, answer: httpx.Response) -> Exception:
         try:
@@ -174,6 +176,18 @@ def _plain(text: str, what: str) -> str:
     if not (text and text.isascii() and text.isprintable()):
         raise ValueError(f"{what} is one line of plain ASCII characters; this one is not")
     return text
+
+
+def _reason(fault: Exception) -> str:
+    """Return why there was no answer: in the system's words where it was the system, such as `Connection refused`."""
+    innermost: BaseException = fault
+    while (deeper := innermost.__cause__ or innermost.__context__) is not None:
+        innermost = deeper
+    if isinstance(innermost, ConnectionError) and innermost.errno:
+        # asyncio puts words of its own there
+        return os.strerror(innermost.errno)
+    told = innermost.strerror if isinstance(innermost, OSError) else None
+    return told or str(fault) or type(fault).__name__
 
 
 def _with(call: Call, token: str) -> Call:
