@@ -107,7 +107,7 @@ CODES: dict[str, Code] = {
     "orders_live": Code(
         409, "Orders unfinished", "Serve the database, cancel them with `oddswire order cancel-all`, and stop it again."
     ),
-    "output_unusable": Code(0, "Output cannot be written", "Make room, or send it somewhere else."),
+    "output_unusable": Code(0, "Output cannot be written", "Make room, or give it another place."),
     "usage": Code(0, "Cannot do that", "See the command's --help."),
     "server_unreachable": Code(0, "No answer from the server", "Start it with `oddswire serve --dev`, or give --url."),
     "refused_by_server": Code(0, "Refused by the server", "See the reason."),

@@ -6,7 +6,7 @@ import pytest
 
 from oddswire.cli import output
 from oddswire.store.sqlite_file import backup, restore
-from tests.cli.conftest import Cli
+from tests.cli.conftest import Cli, one_error_line
 from tests.cli.terminal import on_a_terminal
 
 Step = tuple[str, int, int | None]
@@ -67,3 +67,12 @@ def test_a_step_that_ends_and_one_that_is_not_counted(
     drawn = capsys.readouterr().err
     assert "Second … 1,234" in drawn
     assert "100%" not in drawn.split("Second")[-1]
+
+
+async def test_what_is_in_the_way_is_said_with_what_to_do_about_it(cli: Cli, database: Path) -> None:
+    copy = str(database.with_name("copy.db"))
+    assert (await cli("backup", copy, "-d", str(database))).code == 0
+    assert "give it another place" in one_error_line(await cli("backup", copy, "-d", str(database)), 2)
+    line = one_error_line(await cli("restore", copy, "-d", str(database)), 2)
+    assert "--force puts the backup in its place" in line
+    assert "rights and space" not in line

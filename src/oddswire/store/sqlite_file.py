@@ -164,7 +164,7 @@ def backup(path: Path, to: Path, progress: Progress = _untold) -> None:
         OperatorError: the source is no database of ours, `to` exists, or cannot be written.
     """
     if to.exists():
-        raise OperatorError("database_unusable", f"{to} exists; a backup is never written over something.")
+        raise OperatorError("output_unusable", f"{to} exists; a backup is never written over something.")
     if path.is_file():
         must_have_one_name(path)
     with _copied(path, to, progress) as part:
@@ -183,7 +183,7 @@ def restore(copy: Path, to: Path, *, force: bool = False, progress: Progress = _
     """
     to = to.resolve()
     if to.exists() and not force:
-        raise OperatorError("database_unusable", f"{to} exists; --force puts the backup in its place.")
+        raise OperatorError("usage", f"{to} exists; --force puts the backup in its place.")
     if to.is_dir():
         raise OperatorError("database_unusable", f"{to} is a folder.")
     with contextlib.closing(lock(to)), _copied(copy, to, progress) as part:
