@@ -184,12 +184,7 @@ async def test_the_taker_pays_the_fee(charging: Server) -> None:
         now = await balance(http)
     assert types([submitted, filled, holding]) == ["order_submitted", "order_event", "holding_update"]
     assert money(hold) == ("order_placed", 1_000 * DOLLAR - 10_100_000, 1_000 * DOLLAR)
-    assert (filled["event"], filled["fillPrice"], filled["fillSize"], filled["feeRaw"]) == (
-        "filled",
-        0.55,
-        10,
-        "200000",
-    )
+    assert [filled[name] for name in ("event", "fillPrice", "fillSize", "feeRaw")] == ["filled", 0.55, 10, "200000"]
     assert holding["averagePrice"] == 0.55
     left = 1_000 * DOLLAR - 5_500_000 - 200_000
     assert money(paid) == ("fill", left, left)

@@ -170,7 +170,27 @@ asyncio.run(main())
 """
 
 
-async def test_what_another_process_writes_is_noticed_and_what_we_write_is_not(store: SqliteStore, path: Path) -> None:
+async def the_writer_has_looked(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Return once an idle writer has looked for others' commits, and has said what it saw."""
+    look, seen = store._data_version, 0
+
+    def counted(before: int) -> int:
+        nonlocal seen
+        found = look(before)
+        seen += 1
+        return found
+
+    monkeypatch.setattr(sqlite, "FOREIGN_SECONDS", 0.01)
+    monkeypatch.setattr(store, "_data_version", counted)
+    async with asyncio.timeout(10):
+        # what the first has seen is said before the second
+        while seen < 2:
+            await asyncio.sleep(0.001)
+
+
+async def test_what_another_process_writes_is_noticed_and_what_we_write_is_not(
+    store: SqliteStore, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     loop = asyncio.get_running_loop()
     noticed: asyncio.Queue[float] = asyncio.Queue()
     store.on_foreign_write(lambda: noticed.put_nowait(loop.time()))
@@ -188,25 +208,26 @@ async def test_what_another_process_writes_is_noticed_and_what_we_write_is_not(s
             # 250 ms are promised; the rest is for a machine that does other things too
             assert await noticed.get() - written < 2
         assert f"theirs-{n}" in await store.read(names)
-    # five looks of an idle writer at nothing but our own commits
     while not noticed.empty():
         noticed.get_nowait()
     for n in range(5):
         await store.write(add(f"alone-{n}"))
-        await asyncio.sleep(sqlite.FOREIGN_SECONDS)
+    await the_writer_has_looked(store, monkeypatch)
     assert noticed.empty()
     process.stdin.close()
     assert await process.wait() == 0
 
 
-async def test_a_process_that_leaves_does_not_count_as_a_write(store: SqliteStore, path: Path) -> None:
+async def test_a_process_that_leaves_does_not_count_as_a_write(
+    store: SqliteStore, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await store.write(add("ann"))
     noticed: list[str] = []
     store.on_foreign_write(lambda: noticed.append("written"))
     other = await SqliteStore.open(path, [CORE], exclusive=False)
     assert await other.read(names) == ["ann"]
     await other.close()
-    await asyncio.sleep(2 * sqlite.FOREIGN_SECONDS)
+    await the_writer_has_looked(store, monkeypatch)
     assert noticed == []
 
 

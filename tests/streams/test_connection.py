@@ -1,5 +1,3 @@
-import asyncio
-
 import pytest
 
 from oddswire.streams.connection import RefusedConnection
@@ -94,7 +92,8 @@ async def test_a_page_read_before_expiry_is_not_written_after_it(world: World) -
     await world.append(count=5)
     line.drain()  # wants a page, which arrives when the token has ended
     world.clock.ms += 100_000
-    await asyncio.sleep(0.05)
+    assert world.node.hub._readers
+    await until(lambda: not world.node.hub._readers)
     assert line.socket.seqs() == [1]
     line.text(action="authenticate", token=ANN)
     await until(lambda: line.socket.seqs() == [1, 2, 3, 4, 5, 6])
