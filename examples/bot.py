@@ -7,6 +7,7 @@ Stop it, kill it, restart the gateway: it goes on with the order it had, and nev
 import asyncio
 import json
 import os
+import sys
 from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
@@ -32,8 +33,7 @@ class Bot:
         self.state: oddswire.Snapshot
 
     async def run(self) -> None:
-        """Take up what we left, and go on for ever."""
-        print(f"calling {URL}", flush=True)
+        """Take up what we left, and go on until we are signed out."""
         try:
             await self.client.refresh_token()
         except oddswire.Stopped:
@@ -118,17 +118,36 @@ def is_ours(client_order_id: object) -> bool:
 
 
 async def main(memory: dict[str, Any]) -> None:
-    """Run the bot with what it remembers."""
-    async with oddswire.Client(
-        base_url=URL,
-        app_id=APP,
-        refresh_token=memory.get("refresh_token"),
-        retry_seconds=3600,  # so long a gateway may be away
-        cancel_on_disconnect=60,  # and so long we may, before the gateway takes our order off the book
-    ) as client:
-        await Bot(client, memory).run()
+    """Run the bot with what it remembers; who is signed out by somebody signs in anew."""
+    print(f"calling {URL}", flush=True)
+    away = False
+
+    def say_whether_it_is_there(line: str) -> None:
+        nonlocal away
+        if line in ("waiting", "level") and away != (line == "waiting"):
+            away = line == "waiting"
+            print("the gateway is away: trying on" if away else "the gateway is back", flush=True)
+
+    while True:
+        async with oddswire.Client(
+            base_url=URL,
+            app_id=APP,
+            refresh_token=memory.get("refresh_token"),
+            retry_seconds=3600,  # so long a gateway may be away
+            cancel_on_disconnect=60,  # and so long we may, before the gateway takes our order off the book
+            on_line=say_whether_it_is_there,
+        ) as client:
+            try:
+                await Bot(client, memory).run()
+            except* oddswire.Stopped as said:
+                # of a task group, so in a group of its own
+                print(f"signed out: {said.exceptions[0]}", flush=True)
 
 
 if __name__ == "__main__":
-    with suppress(KeyboardInterrupt):
+    try:
         asyncio.run(main(json.loads(MEMORY.read_text()) if MEMORY.exists() else {}))
+    except KeyboardInterrupt:
+        pass
+    except oddswire.ServerRefused as said:
+        sys.exit(f"the gateway does not let us in: {said}")

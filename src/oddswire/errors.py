@@ -100,7 +100,7 @@ CODES: dict[str, Code] = {
     "database_newer": Code(0, "Database of a newer version", "Upgrade Oddswire."),
     "database_unusable": Code(0, "Database cannot be used", "See the reason; check path, rights and space."),
     "config_invalid": Code(0, "Setting not valid", "See `docs/reference/settings.md`."),
-    "address_unusable": Code(0, "Address cannot be used", "Give another --host or --port."),
+    "address_unusable": Code(0, "Address cannot be used", "Give another --port, --host or --admin HOST:PORT."),
     "key_waiting": Code(409, "A key waits already", "Let it begin to sign first: `oddswire keys list` says when."),
     "app_exists": Code(409, "App exists already", "Choose another id; `oddswire app list` shows them."),
     "key_exists": Code(409, "API key exists already", "Choose another name, or end the key of that name first."),

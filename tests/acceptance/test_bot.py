@@ -19,7 +19,7 @@ import oddswire
 from oddswire.cli.check import findings_of
 from oddswire.cli.root import run
 from oddswire.testing.gateway import RunningGateway, running_gateway
-from tests.acceptance.server import Server, running_server
+from tests.acceptance.server import Server, command, running_server
 
 BOT = Path(__file__).parents[2] / "examples" / "bot.py"
 SECONDS = 30
@@ -88,6 +88,31 @@ async def until_open(http: httpx.AsyncClient, wanted: list[str], bot: Runner) ->
 async def cancel_the_one(http: httpx.AsyncClient) -> None:
     (order,) = (await http.get("/trading/orders", params={"status": "open"})).json()["data"]
     assert (await http.post(f"/trading/orders/{order['orderId']}/cancel")).status_code == 202
+
+
+async def test_a_bot_that_is_signed_out_signs_in_anew(own_server: Server) -> None:
+    bot = Runner(own_server)
+    try:
+        async with own_server.http(own_server.sign_in("bot")["accessToken"]) as http:
+            await until_open(http, ["bot-1"], bot)
+        kicked = command("user", "kick", "bot", "--app", own_server.app, "--database", str(own_server.database))
+        assert kicked.returncode == 0, kicked.stderr
+        # it was armed: its order goes with its session, and another takes its place
+        async with own_server.http(own_server.sign_in("bot")["accessToken"]) as http:
+            await until_open(http, ["bot-2"], bot)
+        assert "Traceback" not in bot.said()
+        assert "signed out" in bot.said()
+    finally:
+        bot.kill()
+
+
+async def test_a_bot_with_a_wrong_key_says_so_in_a_line(own_server: Server) -> None:
+    own_server.api_key = "ow_wrong"
+    bot = Runner(own_server)
+    assert await asyncio.to_thread(bot.process.wait, 20) == 1
+    said = (own_server.database.parent / "bot.log").read_text()
+    assert "Traceback" not in said
+    assert "api_key_invalid" in said
 
 
 async def test_the_bot_has_one_order_whatever_dies(own_server: Server) -> None:

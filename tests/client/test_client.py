@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 import structlog
 
 from oddswire.client import Client, Cursor, ServerRefused, ServerUnreachable, Stopped
 from oddswire.client.stream import EventStream
-from oddswire.testing.gateway import RunningGateway, running_gateway
+from oddswire.testing.gateway import UNLIMITED, RunningGateway, running_gateway
 
 
 @pytest.fixture
@@ -47,6 +48,33 @@ async def test_an_order_and_what_it_leaves_behind(alice: Client) -> None:
     assert (balance.trading_balance_cents, balance.wallet_balance_cents) == (99_500, 100_000)
     assert (await alice.holdings()).holdings == []
     assert (await alice.orders.cancel(order_id)).order_id == order_id
+
+
+async def replaced(client: Client, token: str) -> None:
+    while client.access_token == token:
+        await asyncio.sleep(0.02)
+
+
+async def test_tokens_that_end_within_the_warning_are_not_replaced_at_once(tmp_path: Path) -> None:
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    async with (
+        running_gateway(tmp_path, msgspec.structs.replace(UNLIMITED, access_token_minutes=1)) as gateway,
+        Client(base_url=gateway.base_url, app_id=gateway.app_id) as client,
+    ):
+        first = (await client.sign_in("alice", api_key=gateway.api_key)).access_token
+        reading = asyncio.create_task(client.events().__anext__())
+        with pytest.raises(TimeoutError):
+            # each would be expiring from its first moment, and ask for the next
+            await asyncio.wait_for(replaced(client, first), 1.5)
+        reading.cancel()
+    structlog.reset_defaults()
+
+
+async def test_who_never_had_a_token_is_told_to_sign_in(gateway: RunningGateway) -> None:
+    async with Client(base_url=gateway.base_url, app_id=gateway.app_id) as client:
+        with pytest.raises(Stopped, match="sign in first") as caught:
+            await client.refresh_token()
+    assert caught.value.code == "token_missing"
 
 
 async def test_the_events_are_those_of_the_pages(alice: Client) -> None:

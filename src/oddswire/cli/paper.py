@@ -66,7 +66,7 @@ def resolve(
                 store, config, SystemClock(), app, market, winner, lambda done: progress(step, done, None)
             ),
         )
-    output.line(f"{market} is settled: {winner} won, {settled} accounts were settled.")
+    output.line(f"{market} is settled: {winner} won, {output.counted(settled, 'account')} settled.")
 
 
 @commands.command("pause")

@@ -83,6 +83,8 @@ class Calls:
             if self.access_token is not None and self.access_token != stale:
                 return self.access_token
             if self.stored_refresh_token is None:
+                if self.access_token is None:
+                    raise Stopped("token_missing", "There is no token yet: sign in first.")
                 raise Stopped("token_expired", "The access token is not valid any more, and there is no other.")
             body = bodies.RefreshRequest(refresh_token=self.stored_refresh_token)
             call = Call(method="POST", path="/auth/token/refresh", body=body)

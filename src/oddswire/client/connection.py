@@ -55,6 +55,9 @@ Line = Literal["connecting", "catching_up", "level", "waiting"]
 OnLine = Callable[[Line], None]
 _KINDS = frozenset(kind.__struct_config__.tag for kind in get_args(UserEvent))
 _NEVER_OPENED = 1006
+_FRESH_MS = 1_000
+_SOONEST, _LATEST = 1.0, 30.0
+"""Bounds, in seconds, of how long a token that is expiring from the start is kept: our clock may be wrong."""
 _GOING_AWAY = 1001
 
 
@@ -170,14 +173,18 @@ class _Thread:
 
     async def _frames(self, socket: ClientConnection) -> AsyncGenerator[Arrival, None]:
         renewal: asyncio.Task[None] | None = None
+        signed_in_at = _now()
         try:
             while True:
                 for heard in await self._receive(socket):
                     if isinstance(heard, Broken):
                         await socket.close(_GOING_AWAY)
                         return
+                    if isinstance(heard, SignedIn):
+                        signed_in_at = _now()
                     if isinstance(heard, TokenExpiring) and (renewal is None or renewal.done()):
-                        renewal = asyncio.create_task(self._renew(socket))
+                        fresh = _now() - signed_in_at < _FRESH_MS
+                        renewal = asyncio.create_task(self._renew(socket, _half_of(heard) if fresh else 0))
                     told = self._meaning(heard)
                     if told is not None or isinstance(heard, SignedIn):
                         yield Arrival(told, Cursor(self.session.cursor or 0, self.session.epoch or ""))
@@ -211,8 +218,12 @@ class _Thread:
                 self.error = heard
         return None
 
-    async def _renew(self, socket: ClientConnection) -> None:
-        """Bring a new token before this one ends, while events go on; where none can be had, the close says so."""
+    async def _renew(self, socket: ClientConnection, pause: float) -> None:
+        """Bring a new token before this one ends, while events go on; where none can be had, the close says so.
+
+        `pause` is for one that lives for less than the warning: it would be replaced again and again.
+        """
+        await _wait(pause)
         failures = 0
         while True:
             try:
@@ -257,6 +268,11 @@ def _event(frame: Frame) -> UserEvent | None:
         msgspec.ValidationError: an event of a known kind that cannot be read: passing it over would be a hole.
     """
     return decode(frame.text) if frame.kind in _KINDS else None
+
+
+def _half_of(expiring: TokenExpiring) -> float:
+    """Return half of the seconds that a token has left, within bounds."""
+    return min(max((expiring.expires_at / 1000 - time.time()) / 2, _SOONEST), _LATEST)
 
 
 async def _wait(seconds: float) -> None:
