@@ -355,3 +355,10 @@ def test_the_python_client_is_documented() -> None:
         assert missing(public, called) == [], kind
     arguments = inspect.signature(Client).parameters
     assert missing(list(arguments), page) == []
+
+
+def test_every_test_that_the_threat_model_names_is_there() -> None:
+    named = re.findall(r"`(tests/[a-z_/]+\.py)(?:::(test_\w+))?`", (ROOT / "docs/explain/security.md").read_text())
+    assert len(named) > 25
+    for file, test in named:
+        assert f"def {test}" in (ROOT / file).read_text(), (file, test)

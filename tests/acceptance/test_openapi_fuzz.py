@@ -18,16 +18,10 @@ from schemathesis.checks import CheckFunction
 from schemathesis.generation import GenerationMode
 from schemathesis.specs.openapi import checks as described
 
-from tests.acceptance.server import ORIGIN, Server, command, running_server
+from tests.acceptance.server import NO_LIMITS, ORIGIN, Server, command, running_server
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "12"))
 SEED = int(os.environ.get("FUZZ_SEED", "1"))
-NO_LIMITS = {
-    **{f"ODDSWIRE_{what}_PER_SECOND": "100000" for what in ("ORDERS", "READS", "SIGN_INS", "REFUSED")},
-    **{f"ODDSWIRE_CALLS_PER_SECOND_PER_{what}": "0" for what in ("APP", "ADDRESS")},
-    "ODDSWIRE_FAILED_SIGN_INS_PER_MINUTE": "100000",
-    "ODDSWIRE_PAPER_START_CENTS": "1000000000",
-}
 ENDLESS = {"GET /trading/events/stream": "its answer ends with the token; tests/server/test_event_stream.py reads it"}
 """What is not asked here, and why."""
 CHECKS: list[CheckFunction] = [

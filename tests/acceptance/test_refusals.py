@@ -15,8 +15,7 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
 from tests.acceptance.forger import EXPIRED, INVALID, Forger
-from tests.acceptance.server import ORIGIN, Server, an_order, command, running_server
-from tests.acceptance.test_openapi_fuzz import NO_LIMITS
+from tests.acceptance.server import NO_LIMITS, ORIGIN, Server, an_order, command, running_server
 from tests.auth.wallets import Wallet, high_s, with_v
 
 ANN = Wallet(b"ann".rjust(32, b"\1"))
