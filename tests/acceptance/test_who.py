@@ -248,7 +248,12 @@ async def test_nobody_is_told_what_is_anothers(tmp_path: Path, seed: int) -> Non
     [
         pytest.param(Delivery, "hold", lambda _: None, "the token ended", id="events are not held"),
         pytest.param(
-            Connection, "_leave_feed", lambda _: None, "it is told to", id="the stream of the user before is not left"
+            Connection,
+            "_leave_feed",
+            lambda _: None,
+            # who has come back to the user before hears each event twice
+            "it is told to|the cursor was",
+            id="the stream of the user before is not left",
         ),
         pytest.param(
             Roster,
