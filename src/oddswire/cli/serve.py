@@ -57,6 +57,7 @@ def serve(
 
     from oddswire.cli.databases import settings
     from oddswire.server import app, logs
+    from oddswire.server.process import spare_what_stays
 
     logger = structlog.get_logger("oddswire.process")
     # read beforehand, since what is wrong with the settings is to be an event too
@@ -65,6 +66,7 @@ def serve(
     logs.take_over()
 
     def ready(address: "Address") -> None:
+        spare_what_stays()
         if as_json:
             logger.info(
                 "serving",

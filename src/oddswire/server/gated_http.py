@@ -14,7 +14,10 @@ from oddswire.server.websocket import Refusal, refusal_body
 UNREAD: Final = 64 * 1024
 """Bytes of answers that a client has not read: who sends on all the same is cut off."""
 MOST_WAITING: Final = 8
-"""Requests of one connection that may wait for an earlier one's answer; who sends more ahead is cut off after them."""
+"""Requests that one connection may send ahead of an earlier one's answer; who sends more is cut off after them.
+
+One read may hold a thousand: to answer them all would keep everybody else waiting.
+"""
 _SLASHES: Final = re.compile("//+")
 
 
@@ -23,6 +26,12 @@ class GatedHttp(GatewayHttp):
 
     gate: ClassVar[Gate]
     _stop: Refusal | None = None
+    _stopped_ahead = 0
+
+    def data_received(self, data: bytes) -> None:
+        """Hear what has arrived: of stopped calls that came at once only the first few are answered."""
+        self._stopped_ahead = 0
+        super().data_received(data)
 
     def on_message_begin(self) -> None:
         """Begin with a request, unless nothing more is heard on this connection."""
@@ -53,13 +62,11 @@ class GatedHttp(GatewayHttp):
         url = httptools.parse_url(self.url)
         method, path = self.parser.get_method(), _path(url.path or b"/")
         stop = self.gate.stop(address, method, path, url.query or b"", self.headers)
-        upgrade = self.parser.should_upgrade() and self._should_upgrade()
-        if stop is None or upgrade:
+        if stop is None:
             super().on_headers_complete()
-            self._fault = self._fault or stop
             return
         self._in_head = False
-        self._expect(REQUEST_DEADLINE)
+        self._deadline.set(REQUEST_DEADLINE)
         self._stop = stop
         earlier: RequestResponseCycle | None = self.cycle
         if earlier is not None and not earlier.response_complete:
@@ -79,18 +86,22 @@ class GatedHttp(GatewayHttp):
         if self._stop is None:
             super().on_message_complete()
         else:
-            self._answer(self._stop, keep=self.parser.should_keep_alive())
+            self._stopped_ahead += 1
+            ahead = self._stopped_ahead > MOST_WAITING
+            self._answer(
+                self._stop, keep=not ahead and not self.parser.should_upgrade() and self.parser.should_keep_alive()
+            )
 
     def _end_with(self, last: RequestResponseCycle) -> None:
         """Let an earlier request of this connection, which is not answered yet, be the last one here."""
         last.keep_alive = False
         self._deaf = True
         self._in_head = False
-        self._arrived()
+        self._deadline.clear()
 
     def _answer(self, stop: Refusal, *, keep: bool) -> None:
         self._stop = None
-        self._arrived()
+        self._deadline.clear()
         answer = response(stop, close=not keep)
         if self.parser.get_method() == b"HEAD":
             answer = answer[: -len(refusal_body(stop))]
@@ -102,7 +113,7 @@ class GatedHttp(GatewayHttp):
             self._deaf = True
             self.transport.abort()
         else:
-            self._expect(self.timeout_keep_alive)
+            self._deadline.set(self.timeout_keep_alive)
 
 
 def gated_http(gate: Gate) -> type[GatedHttp]:

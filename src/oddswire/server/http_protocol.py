@@ -13,6 +13,7 @@ import struct
 import termios
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any, ClassVar, cast
 
@@ -20,6 +21,7 @@ import httptools
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
+from oddswire.server.deadline import Deadline
 from oddswire.server.half_close import HalfClosable
 from oddswire.server.shutdown import EndsInTime
 from oddswire.server.websocket import (
@@ -198,8 +200,12 @@ class Arrival(asyncio.Protocol):
     resume_writing = pause_writing
 
 
+@lru_cache(256)
 def response(refusal: Refusal, *, close: bool = True) -> bytes:
-    """Return a refusal as a whole HTTP/1.1 response, one that ends its connection unless told otherwise."""
+    """Return a refusal as a whole HTTP/1.1 response, one that ends its connection unless told otherwise.
+
+    The last ones are kept: a flood gets the same one until a second has passed.
+    """
     body = refusal_body(refusal)
     lines = [
         f"HTTP/1.1 {refusal.status} {HTTPStatus(refusal.status).phrase}",
@@ -238,18 +244,19 @@ class GatewayHttp(HalfClosable):
         self._received = 0
         self._listed_bytes = 0
         self._in_head = True
-        self._deadline: asyncio.TimerHandle | None = None
+        self._deadline: Deadline
         self._fault: Refusal | None = None
         self._deaf = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start the clock for the first head."""
         super().connection_made(transport)
-        self._expect(HEAD_DEADLINE)
+        self._deadline = Deadline(self.loop, transport.close)
+        self._deadline.set(HEAD_DEADLINE)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Clear up."""
-        self._arrived()
+        self._deadline.end()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -260,7 +267,7 @@ class GatewayHttp(HalfClosable):
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
-            if self._listed_bytes <= MAX_HEAD:
+            if self._listed_bytes <= MAX_HEAD and not self._deaf:
                 if self._should_upgrade():
                     self._hand_over(EARLY if data[upgrade.args[0] :] else None)
                 else:
@@ -293,7 +300,7 @@ class GatewayHttp(HalfClosable):
             # an earlier request of this connection is still being answered: that answer is the last one here
             cycle.keep_alive = False
             return
-        self._arrived()
+        self._deadline.end()
         self.connections.discard(self)
         scope, client = self.scope, self.scope["client"]
         head = Head(scope["method"], scope["http_version"], self.url, scope["headers"], client[0] if client else "")  # type: ignore[arg-type]
@@ -308,7 +315,7 @@ class GatewayHttp(HalfClosable):
         self.scope["extensions"] = {ABORT: self.transport.abort}  # type: ignore[dict-item]  # ours is no table
         self._in_head = True
         self._received = self._listed_bytes = 0
-        self._expect(HEAD_DEADLINE)
+        self._deadline.set(HEAD_DEADLINE)
 
     def on_url(self, url: bytes) -> None:
         """Count the target."""
@@ -326,7 +333,7 @@ class GatewayHttp(HalfClosable):
     def on_headers_complete(self) -> None:
         """Set the clock for the body; an upgrade that announces one is refused without waiting for it."""
         self._in_head = False
-        self._expect(REQUEST_DEADLINE)
+        self._deadline.set(REQUEST_DEADLINE)
         if self._listed_bytes > MAX_HEAD:
             return
         super().on_headers_complete()
@@ -337,18 +344,9 @@ class GatewayHttp(HalfClosable):
 
     def on_message_complete(self) -> None:
         """Stop the clock."""
-        self._arrived()
+        self._deadline.clear()
         if self._listed_bytes <= MAX_HEAD:
             super().on_message_complete()
-
-    def _expect(self, seconds: float) -> None:
-        self._arrived()
-        self._deadline = self.loop.call_later(seconds, self.transport.close)
-
-    def _arrived(self) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
 
 
 class GatewayServer(EndsInTime):
