@@ -1,141 +1,123 @@
-"""Every call of the OpenAPI document, with whatever it may be sent: no server error, no answer that is not described.
+"""Whatever is sent to whichever operation: no 5xx, and no answer that the description does not know.
 
-`FUZZ_EXAMPLES=500 FUZZ_SEED=7` asks for more, and for others.
+`FUZZ_MINUTES=10` goes on for so long with more calls of each kind, one seed after the other from `FUZZ_SEED`.
 """
 
-import os
-import random
+import time
 from collections.abc import Callable, Iterator
-from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-import schemathesis
-from hypothesis import HealthCheck, Phase, given, seed, settings
-from schemathesis.checks import CheckFunction
-from schemathesis.generation import GenerationMode
-from schemathesis.specs.openapi import checks as described
 
-from tests.acceptance.server import NO_LIMITS, ORIGIN, Server, command, running_server
+from tests.acceptance.fuzzing import MINUTES, SEED, Document, Findings, fuzz, watched_gateway
+from tests.acceptance.server import Server
 
-EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "12"))
-SEED = int(os.environ.get("FUZZ_SEED", "1"))
-ENDLESS = {"GET /trading/events/stream": "its answer ends with the token; tests/server/test_event_stream.py reads it"}
-"""What is not asked here, and why."""
-CHECKS: list[CheckFunction] = [
-    schemathesis.checks.not_a_server_error,
-    described.status_code_conformance,
-    described.content_type_conformance,
-    described.response_headers_conformance,
-    described.response_schema_conformance,
-    described.unsupported_method,
-]
-Proof = Callable[[Server, dict[str, Any]], dict[str, str]]
-WHO: dict[str, Proof] = {
-    "its user": lambda server, signed: {"authorization": f"Bearer {signed['accessToken']}"},
-    "its backend": lambda server, signed: {"x-app-api-key": server.api_key},
-    "nobody": lambda server, signed: {},
-    "somebody wrong": lambda server, signed: {"authorization": "Bearer x.y.z", "x-app-api-key": "ow_wrong"},
-    "a page": lambda server, signed: {"authorization": f"Bearer {signed['accessToken']}", "origin": ORIGIN},
-}
+EXAMPLES, MANY_EXAMPLES = 8, 100
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    folder: Path = tmp_path_factory.mktemp("fuzz")
-    with running_server(folder, **NO_LIMITS) as server:
-        on = command("app", "wallet", "on", server.app, "--database", str(server.database))
-        assert on.returncode == 0, on.stderr
-        yield server
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with watched_gateway(tmp_path_factory.mktemp("gateway")) as running:
+        yield running
 
 
-def operations(server: Server) -> dict[str, Any]:
-    schema = schemathesis.openapi.from_url(f"{server.url}/openapi.json")
-    found: list[Any] = [result.ok() for result in schema.get_all_operations()]  # type: ignore[union-attr]  # an error raises
-    return {f"{operation.method.upper()} {operation.path}": operation for operation in found}
+def described(gateway: Server) -> Document:
+    document: Document = httpx.get(f"{gateway.url}/openapi.json").json()
+    return document
 
 
-class Asking:
-    """Somebody who calls, with what they prove themselves by; signs in anew once a call has signed them out."""
-
-    def __init__(self, server: Server, who: str) -> None:
-        self._server = server
-        self._who = who
-        self._user = f"user-{random.Random(who).randrange(10**6)}"
-        self._signed = server.sign_in(self._user)
-        self.statuses: set[int] = set()
-
-    def call(self, case: Any) -> None:
-        headers = {"x-app-id": self._server.app, **WHO[self._who](self._server, self._signed)}
-        answer = case.call(base_url=self._server.url, headers=headers, timeout=20)
-        self.statuses.add(answer.status_code)
-        case.validate_response(answer, checks=CHECKS)
-        if answer.status_code == 401 and self._who in ("its user", "a page"):
-            self._signed = self._server.sign_in(self._user)
+def operations(document: Document) -> set[str]:
+    return {f"{method.upper()} {path}" for path, item in document["paths"].items() for method in item}
 
 
-def fuzz(operation: Any, mode: GenerationMode, call: Callable[[Any], None], examples: int) -> None:
-    @seed(SEED)
-    @settings(
-        max_examples=examples,
-        deadline=None,
-        database=None,
-        phases=[Phase.explicit, Phase.generate],
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(case=operation.as_strategy(generation_mode=mode))
-    def run(case: Any) -> None:
-        call(case)
-
-    run()
+def proving(document: Document) -> set[str]:
+    """The operations that are for those who prove who they are."""
+    return {
+        f"{method.upper()} {path}"
+        for path, item in document["paths"].items()
+        for method, operation in item.items()
+        if not all(set(one) <= {"appId"} for one in operation["security"])
+    }
 
 
-@pytest.mark.timeout(1200)
-@pytest.mark.parametrize("who", WHO)
-def test_no_answer_is_undescribed_and_none_a_server_error(server: Server, who: str) -> None:
-    found = operations(server)
-    assert set(found) >= set(ENDLESS)
-    wrong: list[str] = []
-    for name, operation in found.items():
-        if name in ENDLESS:
-            continue
-        asking = Asking(server, who)
-        modes = [GenerationMode.POSITIVE]
-        if list(operation.iter_parameters()) or len(operation.body):
-            # where nothing is taken nothing can be wrong
-            modes.append(GenerationMode.NEGATIVE)
-        for mode in modes:
-            try:
-                fuzz(operation, mode, asking.call, EXAMPLES)
-            except BaseExceptionGroup as faults:
-                wrong += [f"{name}, {mode.value}: {type(fault).__name__}: {fault}" for fault in faults.exceptions]
-            except Exception as fault:
-                wrong.append(f"{name}, {mode.value}: {type(fault).__name__}: {fault}")
-        assert asking.statuses, name
-    assert not wrong, "\n\n".join(wrong)
+def assert_no_fault(found: Findings, seed: int) -> None:
+    assert not found.faults, f"FUZZ_SEED={seed}: {len(found.faults)} faults\n\n" + "\n\n".join(found.faults[:20])
 
 
-def test_the_books_are_whole_and_nothing_was_at_fault(server: Server) -> None:
-    # runs last: the tests of a module run in their order
-    checked = command("check", "--database", str(server.database))
-    assert checked.returncode == 0, checked.stdout + checked.stderr
-    log = server.log()
-    for fault in ("request_failed", "dispatch_failed", "reconcile_failed", "Traceback"):
-        assert fault not in log, log[-4000:]
+@pytest.mark.timeout(120 + MINUTES * 60 * 2)
+def test_no_call_meets_a_fault_or_an_answer_that_is_not_described(gateway: Server) -> None:
+    document, until, seed = described(gateway), time.monotonic() + MINUTES * 60, SEED
+    while True:
+        examples = MANY_EXAMPLES if MINUTES else EXAMPLES
+        known = fuzz(gateway, document, seed=seed, examples=examples)
+        assert_no_fault(known, seed)
+        # no operation is left out: what the description names has been done
+        assert known.reached() == operations(document)
+        strange = fuzz(gateway, document, seed=seed, examples=examples, known=False)
+        assert_no_fault(strange, seed)
+        assert set(strange.statuses) == operations(document)
+        assert strange.reached() & proving(document) == set()
+        print(f"FUZZ_SEED={seed}: {known.calls} + {strange.calls} calls")  # noqa: T201 - a long run is watched
+        if time.monotonic() > until:
+            return
+        seed += 1
 
 
-def test_an_answer_that_is_not_described_is_found(server: Server) -> None:
-    operation = operations(server)["GET /trading/balance"]
-    signed = server.sign_in("ann")
-    headers = {"x-app-id": server.app, "authorization": f"Bearer {signed['accessToken']}"}
-    teapot = httpx.Response(418, json={}, request=httpx.Request("GET", f"{server.url}/trading/balance"))
-    teapot.elapsed = timedelta(0)
+def balance(document: Document) -> Any:
+    return document["paths"]["/trading/balance"]["get"]["responses"]
 
-    def call(case: Any) -> None:
-        assert case.call(base_url=server.url, headers=headers).status_code
-        case.validate_response(teapot, checks=CHECKS)
 
-    with pytest.raises(BaseException, match="418"):
-        fuzz(operation, GenerationMode.POSITIVE, call, 1)
+def unnamed_status(document: Document) -> None:
+    del balance(document)["200"]
+
+
+def another_type(document: Document) -> None:
+    balance(document)["200"]["content"] = {"text/plain": {}}
+
+
+def another_shape(document: Document) -> None:
+    balance(document)["200"]["content"]["application/json"]["schema"] = {"required": ["colour"]}
+
+
+def missing_header(document: Document) -> None:
+    balance(document)["200"]["headers"] = {"Colour": {"required": True, "schema": {"type": "string"}}}
+
+
+def wider_input(document: Document) -> None:
+    document["components"]["schemas"]["PlaceOrder"]["properties"]["side"] = {"type": "string"}
+
+
+def narrower_input(document: Document) -> None:
+    document["components"]["schemas"]["CancelAll"]["properties"]["venue"] = {"type": "string", "maxLength": 3}
+
+
+def unnamed_method(document: Document) -> None:
+    del document["paths"]["/trading/orders"]["get"]
+
+
+def needless_token(document: Document) -> None:
+    document["paths"]["/venues"]["get"]["security"] = [{"appId": [], "accessToken": []}]
+
+
+@pytest.mark.parametrize(
+    ("distort", "operation", "check"),
+    [
+        (unnamed_status, "GET /trading/balance", "status_code_conformance"),
+        (another_type, "GET /trading/balance", "content_type_conformance"),
+        (another_shape, "GET /trading/balance", "response_schema_conformance"),
+        (missing_header, "GET /trading/balance", "response_headers_conformance"),
+        (wider_input, "POST /trading/orders", "positive_data_acceptance"),
+        (narrower_input, "POST /trading/orders/cancel-all", "negative_data_rejection"),
+        (unnamed_method, "POST /trading/orders", "unsupported_method"),
+        (needless_token, "GET /venues", "ignored_auth"),
+    ],
+)
+def test_where_the_description_is_wrong_it_is_found(
+    gateway: Server, distort: Callable[[Document], None], operation: str, check: str
+) -> None:
+    path, document = operation.split()[1], described(gateway)
+    distort(document)
+    document["paths"] = {path: document["paths"][path]}
+    found = fuzz(gateway, document, seed=1, examples=4)
+    assert [fault for fault in found.faults if fault.startswith(f"{operation}: {check}: ")], found

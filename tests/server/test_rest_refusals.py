@@ -133,6 +133,8 @@ PARAMETERS = [
     ("/trading/events?since=1.0", "since"),
     ("/trading/events?since=", "since"),
     ("/trading/events?since=1&since=null", "since"),
+    ("/trading/events/stream?since=null", "since"),
+    ("/trading/events/stream?since=1.0", "since"),
     ("/trading/orders?status=pending", "status"),
     ("/trading/orders?status=nonsense", "status"),
     ("/trading/orders?clientOrderId=" + "a" * 65, "clientOrderId"),
@@ -217,6 +219,16 @@ async def test_what_is_not_there_is_not_found_and_methods_are_named(gateway: Run
         wrong = await http.delete("/trading/orders")
         assert code_of(wrong) == (405, "method_not_allowed")
         assert {"GET", "POST"} <= set(wrong.headers["allow"].split(", "))
+        asked = await http.options("/trading/orders")
+        assert (asked.status_code, asked.headers["allow"]) == (204, "GET, OPTIONS, POST")
+
+
+async def test_a_body_that_may_be_left_out_is_not_null(gateway: RunningGateway) -> None:
+    async with gateway.http((await gateway.sign_in("ann")).access_token) as http:
+        answer = await http.post("/trading/orders/cancel-all", content="null")
+        assert code_of(answer) == (400, "invalid_body")
+        assert answer.json()["path"] == "$"
+        assert (await http.post("/trading/orders/cancel-all")).status_code == 202
 
 
 async def test_who_may_not_ask_is_told_why_in_the_documented_order(gateway: RunningGateway) -> None:

@@ -23,6 +23,17 @@ NEWEST = "~"
 SCAN = 1_000
 """How many rows a filtered page looks at before it is given out, full or not, with a cursor to go on from."""
 _LIVE = UNSETTLED | WORKING
+_TOLD: dict[str, OrderStatus] = {
+    "unconfirmed": "unconfirmed",
+    "open": "open",
+    "partially_filled": "partially_filled",
+    "filled": "filled",
+    "canceled": "canceled",
+    "expired": "expired",
+    "rejected": "rejected",
+}
+STATUSES_PATTERN = rf"^(({'|'.join(_TOLD)})(,({'|'.join(_TOLD)}))*)?$"
+"""What `parse_statuses` takes."""
 T = TypeVar("T")
 
 
@@ -138,20 +149,11 @@ def parse_statuses(text: str | None) -> frozenset[OrderStatus]:
     Raises:
         InvalidInput: `invalid_parameter`.
     """
-    known: dict[str, OrderStatus] = {
-        "unconfirmed": "unconfirmed",
-        "open": "open",
-        "partially_filled": "partially_filled",
-        "filled": "filled",
-        "canceled": "canceled",
-        "expired": "expired",
-        "rejected": "rejected",
-    }
     words = text.split(",") if text else []
-    wrong = [word for word in words if word not in known]
+    wrong = [word for word in words if word not in _TOLD]
     if wrong:
-        raise InvalidInput("invalid_parameter", f"A status is one of {', '.join(known)}.", path="status")
-    return frozenset(known[word] for word in words)
+        raise InvalidInput("invalid_parameter", f"A status is one of {', '.join(_TOLD)}.", path="status")
+    return frozenset(_TOLD[word] for word in words)
 
 
 def balance_rows(tx: Tx, stream_id: int) -> list[BalanceRow]:

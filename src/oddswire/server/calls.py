@@ -3,7 +3,8 @@
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from types import NoneType
+from typing import Any, Final, TypeVar, get_args
 
 import msgspec
 from litestar import Request
@@ -85,13 +86,15 @@ class Call(Request[Identity, App, State]):
     async def json(self) -> Any:
         """Return the body as the struct its route takes, whatever `Content-Type` says.
 
+        A route may do without a body; a body that is `null` is none of its struct.
+
         Raises:
             InvalidInput: `invalid_json` or `invalid_body` with its path.
         """
         field = self.route_handler.parsed_fn_signature.parameters["data"]
         body = await self.body()
         try:
-            return msgspec.json.decode(body, type=field.annotation)
+            return msgspec.json.decode(body, type=_struct_of(field.annotation))
         except (DecodeError, ValidationError, UnicodeDecodeError, RecursionError) as fault:
             raise unreadable(fault, body) from None
 
@@ -102,3 +105,9 @@ class Json(Response[T]):
     def render(self, content: Any, media_type: str, enc_hook: Serializer = default_serializer) -> bytes:
         """Return the body's bytes."""
         return bodies.encode(content) if isinstance(content, Struct) else super().render(content, media_type, enc_hook)
+
+
+def _struct_of(annotation: Any) -> Any:
+    """Return a body's type without the None of a body that may be left out."""
+    kinds = [kind for kind in get_args(annotation) if kind is not NoneType]
+    return kinds[0] if kinds else annotation

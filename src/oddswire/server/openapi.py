@@ -37,6 +37,7 @@ _UNREADY: Final = "unready"
 _COUNTED: Final = "counted"
 _OF_APP: Final = ("app_id_missing", "api_key_in_browser", "unknown_app", "origin_not_allowed")
 _OF_TOKEN: Final = ("token_missing", "token_invalid", "token_expired", "session_revoked", "provider_unavailable")
+_OF_HTTP: Final = ("invalid_http", "head_too_large")
 _OF_BODY: Final = ("invalid_json", "invalid_body", "body_too_slow", "body_too_large")
 _METHODS: Final = ("get", "post", "put", "patch", "delete")
 _SCHEMES: Final = {
@@ -49,18 +50,23 @@ _SCHEMES: Final = {
         "description": "The app's key, for its own backend: never from a page",
     },
 }
-_REPLAY: Final = {"description": "The order had been placed before", "schema": {"const": "true"}}
+_REPLAY: Final = {
+    "description": "The order had been placed before",
+    "required": True,
+    "schema": {"type": "string", "const": "true"},
+}
 _RETRY_AFTER: Final = {
     "description": "Seconds to wait before trying again",
+    "required": True,
     "schema": {"type": "integer", "minimum": 1},
 }
 _RATE: Final = {
-    "RateLimit-Limit": {"description": "The most calls at once", "schema": {"type": "integer", "minimum": 1}},
-    "RateLimit-Remaining": {"description": "How many of them are left", "schema": {"type": "integer", "minimum": 0}},
-    "RateLimit-Reset": {
-        "description": "Seconds until all of them are left again",
-        "schema": {"type": "integer", "minimum": 0},
-    },
+    name: {"description": what, "required": True, "schema": {"type": "integer", "minimum": least}}
+    for name, what, least in (
+        ("RateLimit-Limit", "The most calls at once", 1),
+        ("RateLimit-Remaining", "How many of them are left", 0),
+        ("RateLimit-Reset", "Seconds until all of them are left again", 0),
+    )
 }
 
 
@@ -75,19 +81,19 @@ def errors(
 ) -> dict[str, Any]:
     """Return a route's `opt`: the codes it can answer with beside those of every call.
 
-    Those are `invalid_http`, `internal` and, if it is `stoppable`, `rate_limited`.
+    Every call can meet `internal`, be no HTTP or have too large a head; one that is `stoppable` can be `rate_limited`.
 
     Those of calls that name an app, that name a user, that have a body are added too. `replays`: its 200
     is of a repeat; `unready`: its 503 is no problem document. A route that names `rate_limited` itself is counted.
     """
     found = (
-        "invalid_http",
         *(("invalid_parameter",) if app or user else ()),
         *(_OF_BODY if body else ()),
         *(_OF_APP if app or user else ()),
         *(_OF_TOKEN if user else ()),
         *codes,
         *(("rate_limited",) if stoppable and "rate_limited" not in codes else ()),
+        *_OF_HTTP,
         "internal",
     )
     return {_ERRORS: found, _REPLAYS: replays, _UNREADY: unready, _COUNTED: "rate_limited" in codes}

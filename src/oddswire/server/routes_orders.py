@@ -2,13 +2,14 @@
 
 from typing import Annotated, Final
 
-from litestar import Router, get, post
+from litestar import Router, get, post, route
+from litestar.enums import HttpMethod
 from litestar.openapi import ResponseSpec
 from litestar.params import FromPath, JSONBody, QueryParameter
 from litestar.response import Response
 
 from oddswire.errors import Denied, Rejected
-from oddswire.orders.views import parse_cursor, parse_statuses
+from oddswire.orders.views import STATUSES_PATTERN, parse_cursor, parse_statuses
 from oddswire.server.callers import reads, trades
 from oddswire.server.calls import Call, Json
 from oddswire.server.openapi import USER, errors
@@ -102,7 +103,10 @@ async def list_orders(
     request: Call,
     venue: Venue = None,
     status: Annotated[
-        str | None, QueryParameter(description="Only these, with a comma between", max_length=200)
+        str | None,
+        QueryParameter(
+            description="Only these, with a comma between", max_length=200, schema_extra={"pattern": STATUSES_PATTERN}
+        ),
     ] = None,
     client_order_id: Annotated[
         str | None, QueryParameter(name="clientOrderId", description="The one with this id", max_length=64)
@@ -117,6 +121,12 @@ async def list_orders(
             statuses=statuses, venue=venue, client_order_id=client_order_id, cursor=after, limit=limit
         )
     )
+
+
+@route("/orders", http_method=[HttpMethod.OPTIONS], status_code=204, include_in_schema=False)
+async def order_methods() -> Response[None]:
+    """What may be done with orders: the framework's own answer knows only what was registered first."""
+    return Response(None, headers={"allow": "GET, OPTIONS, POST"})
 
 
 @get(
@@ -155,7 +165,7 @@ async def list_fills(
 
 routes = Router(
     "/trading",
-    route_handlers=[place, cancel, cancel_all, list_orders, get_order, list_fills],
+    route_handlers=[order_methods, place, cancel, cancel_all, list_orders, get_order, list_fills],
     security=USER,
     tags=["Orders"],
 )

@@ -18,7 +18,7 @@ from oddswire.store.base import Tx
 from oddswire.streams import log
 from oddswire.streams.delivery import Kept, refusal
 from oddswire.wire.bodies import Balances, EventPage, Holdings
-from oddswire.wire.cursor import Cursor
+from oddswire.wire.cursor import CURSOR_PATTERN, Cursor
 
 _READ: Final = errors("unknown_venue", "rate_limited", "store_unavailable", user=True)
 _REFUSED: Final = {
@@ -83,7 +83,12 @@ async def follow(
     since: Since = None,
     epoch: Epoch = None,
     last_event_id: Annotated[
-        str | None, HeaderParameter(name="Last-Event-ID", description="`<epoch>:<seq>`; goes before `since`")
+        str | None,
+        HeaderParameter(
+            name="Last-Event-ID",
+            description="`<epoch>:<seq>`; goes before `since`",
+            schema_extra={"pattern": CURSOR_PATTERN},
+        ),
     ] = None,
 ) -> ASGIApp:
     """The user's events as Server-Sent Events, from now on or after a cursor, until the access token ends.

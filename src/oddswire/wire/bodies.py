@@ -36,7 +36,7 @@ Amount = Annotated[
     Meta(
         extra_json_schema={
             "oneOf": [
-                {"type": "number", "minimum": 0, "multipleOf": 0.000001},
+                {"type": "number", "minimum": 0, "exclusiveMaximum": 10**12, "multipleOf": 0.000001},
                 {"type": "string", "pattern": r"^(0|[1-9][0-9]{0,11})(\.[0-9]{1,6})?$"},
             ]
         }

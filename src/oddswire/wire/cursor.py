@@ -5,6 +5,9 @@ from typing import NamedTuple, Self
 from oddswire.errors import InvalidInput
 from oddswire.wire.frames import LARGEST_SEQ
 
+CURSOR_PATTERN = r"^.{1,64}:[0-9]{1,16}$"
+"""How the text of a cursor is written."""
+
 
 class Cursor(NamedTuple):
     """The event `seq` of `epoch`; 0 is the place before the first. Its text, `<epoch>:<seq>`, is an SSE `id`."""
