@@ -17,29 +17,26 @@ def level(cursor: int = 5) -> Delivery:
 
 def test_a_level_delivery_sends_a_ring_straight_on() -> None:
     delivery = level()
-    assert delivery.ring("e", 6, 8, True) is Do.SEND
+    assert delivery.ring(6, 8, True) is Do.SEND
     assert (delivery.cursor, delivery.phase) == (8, Phase.LEVEL)
 
 
-@pytest.mark.parametrize(
-    ("epoch", "first", "last", "has_bytes"),
-    [("e", 6, 6, False), ("e", 7, 7, True), ("e", 5, 6, True), ("f", 6, 6, True)],
-)
-def test_any_other_ring_only_raises_the_known_head(epoch: str, first: int, last: int, has_bytes: bool) -> None:
+@pytest.mark.parametrize(("first", "last", "has_bytes"), [(6, 6, False), (7, 7, True), (5, 6, True)])
+def test_any_other_ring_only_raises_the_known_head(first: int, last: int, has_bytes: bool) -> None:
     delivery = level()
-    assert delivery.ring(epoch, first, last, has_bytes) is Do.READ
+    assert delivery.ring(first, last, has_bytes) is Do.READ
     assert (delivery.cursor, delivery.known_head, delivery.phase) == (5, last, Phase.CATCHING_UP)
 
 
 def test_a_ring_heard_already_is_nothing() -> None:
     delivery = level()
-    assert delivery.ring("e", 4, 5, True) is Do.NOTHING
+    assert delivery.ring(4, 5, True) is Do.NOTHING
     assert delivery.phase is Phase.LEVEL
 
 
 def test_a_ring_before_the_head_is_read_is_not_lost() -> None:
     delivery = Delivery("e")
-    assert delivery.ring("e", 6, 6, True) is Do.NOTHING
+    assert delivery.ring(6, 6, True) is Do.NOTHING
     assert delivery.begin(5, 5) is Do.READ
     assert delivery.page(6, 6) is Do.SEND
     assert delivery.proceed() is Do.NOTHING
@@ -59,28 +56,28 @@ def test_pages_follow_until_the_known_head() -> None:
 @pytest.mark.parametrize("first", [8, 5, 1])
 def test_a_page_that_starts_elsewhere_is_lost(first: int) -> None:
     delivery = level()
-    delivery.ring("e", 9, 9, True)
+    delivery.ring(9, 9, True)
     assert delivery.page(first, 9) is Do.LOST
 
 
 def test_a_ring_that_told_of_more_than_there_is_heals() -> None:
     delivery = level()
-    assert delivery.ring("e", 99, 99, True) is Do.READ
+    assert delivery.ring(99, 99, True) is Do.READ
     assert delivery.page(6, 5) is Do.NOTHING
     assert (delivery.known_head, delivery.phase) == (5, Phase.LEVEL)
 
 
 def test_a_ring_during_an_empty_read_is_read_for() -> None:
     delivery = level()
-    delivery.ring("e", 6, 6, False)
-    delivery.ring("e", 7, 7, True)
+    delivery.ring(6, 6, False)
+    delivery.ring(7, 7, True)
     assert delivery.page(6, 5) is Do.READ
 
 
 def test_nothing_is_offered_while_held_or_blocked() -> None:
     delivery = level()
     delivery.hold()
-    assert delivery.ring("e", 6, 6, True) is Do.NOTHING
+    assert delivery.ring(6, 6, True) is Do.NOTHING
     assert delivery.phase is Phase.HELD
     assert delivery.release() is Do.READ
     delivery.blocked()
@@ -115,7 +112,7 @@ class World:
     tail: int = 1
     now: int = 0
     expires_at: int = 1_000
-    rings: list[tuple[str, int, int, bool]] = field(default_factory=list)
+    rings: list[tuple[int, int, bool]] = field(default_factory=list)
     snapshot: tuple[int, int] | None = None
     full: bool = False
     lost: bool = False
@@ -149,13 +146,13 @@ class World:
             self.full = True
             self.delivery.blocked()
 
-    def hear(self, ring: tuple[str, int, int, bool]) -> None:
+    def hear(self, ring: tuple[int, int, bool]) -> None:
         if self.now >= self.expires_at:
             self.delivery.hold()
         do = self.delivery.ring(*ring)
         if do is not Do.SEND:
             self.do(do)
-        elif not self.write(ring[1], ring[2]):
+        elif not self.write(ring[0], ring[1]):
             self.full = True
             self.delivery.blocked()
 
@@ -179,7 +176,7 @@ class World:
         self.do(self.delivery.release())
 
     def commit(self, number: int) -> None:
-        self.rings.append(("e", self.head + 1, self.head + number, number != 3))
+        self.rings.append((self.head + 1, self.head + number, number != 3))
         self.head += number
 
     def step(self, name: str, number: int) -> None:  # noqa: C901 - one line a step
@@ -194,9 +191,10 @@ class World:
                 if name != "lose":
                     self.hear(ring)
             case "foreign":
-                self.hear(("f", self.delivery.cursor + 1, self.head + number, True))
+                # the hub has taken its bytes away
+                self.hear((self.delivery.cursor + 1, self.head + number, False))
             case "boast":
-                self.hear(("e", self.head + number, self.head + number, False))
+                self.hear((self.head + number, self.head + number, False))
             case "page":
                 self.finish_read(number)
             case "drain":
@@ -215,7 +213,7 @@ class World:
         self.renew(1_000_000)
         self.run()
         if not self.lost:
-            self.hear(("e", self.head, self.head, False))
+            self.hear((self.head, self.head, False))
             self.run()
 
     def run(self) -> None:

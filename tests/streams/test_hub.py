@@ -119,6 +119,15 @@ async def test_an_event_between_the_read_of_the_head_and_its_arrival_is_not_lost
     assert (said["type"], said["seq"], said["head"]) == ("connected", 1, 1)
 
 
+async def test_the_bytes_of_another_history_are_not_sent(world: World) -> None:
+    line = await world.signed_in(ANN)
+    stream = await world.store.read(lambda tx: found.stream_id if (found := log.find(tx, APP, "ann")) else 0)
+    world.node.hub.ring([Ring(stream, "another", 1, 1, (b'{"seq":1,"type":"forged"}',))])
+    await world.append()
+    await until(lambda: line.socket.seqs() == [1])
+    assert line.socket.kinds() == ["connected", "balance_update"]
+
+
 async def test_a_ring_of_nobody_is_nothing(world: World) -> None:
     world.node.hub.ring([Ring(1, "e", 1, 1, (b"{}",))])
     assert len(world.node.roster) == 0

@@ -24,10 +24,13 @@ READ_WINDOW = 4096
 """Bytes read at once: picows doubles its buffer whenever a read fills it, without a limit of its own."""
 READ_BUFFER = 2048
 """Bytes of a connection's first read buffer, picows' least; it takes a token without growing."""
-COPIED = 8192
-"""Longer messages picows hands on with a pointer into a buffer that the next send overwrites: never let it."""
-SPARE = 14
-"""Bytes before a message in a buffer that picows writes the frame's header into."""
+SPARE_BYTES = 14
+_SPARE = bytearray(SPARE_BYTES)
+"""What picows wants before a message in a buffer, to write the frame's header into.
+
+Its plain `send` copies each message into a buffer of the socket's own, which is cold where there are many sockets, and
+hands a message over 8 KiB on with a pointer into that buffer, which the next send overwrites.
+"""
 
 _FAULTS = {
     1002: b'{"code":"protocol_error"}',
@@ -134,9 +137,10 @@ class PicowsSocket(WSListener):
         "_paused",
         "_pong",
         "_size",
-        "_taken",
         "_told",
         "_transport",
+        "_waited_with",
+        "_waiting",
         "_ws",
         "deaf",
     )
@@ -148,7 +152,8 @@ class PicowsSocket(WSListener):
         self._size = transport.get_write_buffer_size
         self._ws: WSTransport
         self.deaf = False
-        self._taken = 0
+        self._waiting = False
+        self._waited_with = 0  # bytes offered while something was queued, and those that made it so
         self._closing = 0  # the code of the first close frame of either side
         self._told = False
         self._paused = False
@@ -168,45 +173,38 @@ class PicowsSocket(WSListener):
     @property
     def sent_bytes(self) -> int:
         """See `websocket.Socket`."""
-        return self._taken - self._size()
+        return self._waited_with - self._size()
 
     def send(self, text: bytes) -> bool:
         """See `websocket.Socket`."""
-        if self._closing or self._told:
+        if self._closing:
             return False
-        length = len(text)
-        self._taken += length + (2 if length < 126 else 4 if length < 65536 else 10)
-        if length <= COPIED:
-            self._ws.send(TEXT, text)
-        else:
-            self._ws.send_reuse_external_bytearray(TEXT, bytearray(SPARE) + text, SPARE)
-        return not self._size()
+        self._ws.send_reuse_external_bytearray(TEXT, _SPARE + text, SPARE_BYTES)
+        return not self._waiting or self._offered(len(text_header(len(text))) + len(text))
 
     def send_many(self, frames: Sequence[bytes]) -> bool:
         """See `websocket.Socket`."""
-        if self._closing or self._told:
+        if self._closing:
             return False
         pieces: list[bytes] = []
         for text in frames:
             pieces.append(text_header(len(text)))
             pieces.append(text)
         page = b"".join(pieces)
-        self._taken += len(page)
         self._transport.write(page)
-        return not self._size()
+        return not self._waiting or self._offered(len(page))
 
     def ping(self) -> None:
         """See `websocket.Socket`."""
-        if not self._closing and not self._told:
-            self._taken += 2
+        if not self._closing:
             self._ws.send_ping()
+            self._offered(2)
 
     def close(self, code: int, reason: bytes) -> None:
         """See `websocket.Socket`."""
-        if self._closing or self._told:
+        if self._closing:
             return
         self._closing = code
-        self._taken += 4 + len(reason)
         self._ws.send_close(cast("Any", code), reason)
         self._inbox = self._parts = None
         self.expect_end()
@@ -261,22 +259,24 @@ class PicowsSocket(WSListener):
         """Clear up; the last call of all."""
         if self._deadline is not None:
             self._deadline.cancel()
-        self._end(self._closing or 1006)
         self._closing = self._closing or 1006
+        self._end(self._closing)
         self._inbox = self._parts = self._pong = None
         del self._ws  # it knows us too
 
     def pause_writing(self) -> None:
-        """Do nothing: `send` has said it by returning False."""
+        """Notice, before the write that did it returns, that something is queued."""
+        self._waiting = True
 
     def resume_writing(self) -> None:
         """Send the pong that had to wait, then tell that nothing is queued."""
+        self._waiting = False
         if self._closing:
             return
         if self._pong is not None:
             payload, self._pong = self._pong, None
             self._answer(payload)
-        if not self._size():
+        if not self._waiting:
             self._tell(self._conversation.drained)
 
     def parser_failed(self, code: int) -> None:
@@ -348,11 +348,17 @@ class PicowsSocket(WSListener):
 
     def _answer(self, payload: bytes) -> None:
         """Answer a ping; while something is queued only the newest is kept, so pings cannot fill our memory."""
-        if self._size():
+        if self._waiting:
             self._pong = payload
         else:
-            self._taken += 2 + len(payload)
             self._ws.send_pong(payload)
+            self._offered(2 + len(payload))
+
+    def _offered(self, size: int) -> bool:
+        """Note so many bytes where something is queued; return whether nothing is."""
+        if self._waiting:
+            self._waited_with += size
+        return not self._waiting
 
     def _fail(self, code: int) -> None:
         self.close(code, _FAULTS[code])

@@ -5,29 +5,29 @@ from its start, so all it does goes through the `Tx`.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Protocol, TypeVar
+
+from msgspec import Struct
 
 T = TypeVar("T")
 SqlValue = int | str | bytes | None
 
 
-@dataclass(frozen=True, slots=True)
-class Ring:
+class Ring(Struct, frozen=True, gc=False):
     """The doorbell: these events of a stream have been committed. A hint; the log is the truth.
 
-    `frames` are the events' own encodings, `first` to `last`, or None when they are over 32 KiB together.
+    `history` is the database's, which with the stream makes the epoch. `frames` are the events' own encodings, `first`
+    to `last`, or None when they are over 32 KiB together.
     """
 
     stream: int
-    epoch: str
+    history: str
     first: int
     last: int
     frames: tuple[bytes, ...] | None
 
 
-@dataclass(frozen=True, slots=True)
-class Revoked:
+class Revoked(Struct, frozen=True, gc=False):
     """The doorbell for revocations: rows up to `number` have been committed."""
 
     number: int

@@ -54,7 +54,7 @@ class Socket(Protocol):
 
     @property
     def sent_bytes(self) -> int:
-        """Bytes handed to the kernel so far; unchanged over time while `queued` > 0 means no progress."""
+        """Grows while `queued` > 0 with every byte the kernel takes; unchanged over time means no progress."""
         ...
 
     def send(self, text: bytes) -> bool:

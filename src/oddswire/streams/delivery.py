@@ -66,14 +66,14 @@ class Delivery:
         self._reading = False
         return self.proceed()
 
-    def ring(self, epoch: str, first: int, last: int, has_bytes: bool) -> Do:
+    def ring(self, first: int, last: int, has_bytes: bool) -> Do:
         """Events `first` to `last` have been committed. On `SEND` the cursor has moved to `last`."""
         if not self.level:
             if last > self._known:
                 self._known = last
             return Do.NOTHING
         cursor = self.cursor
-        if first == cursor + 1 and has_bytes and epoch == self.epoch:
+        if first == cursor + 1 and has_bytes:
             self.cursor = last
             return Do.SEND
         if last <= cursor:

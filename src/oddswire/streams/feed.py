@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from oddswire.store.base import Ring
 from oddswire.streams.delivery import Delivery, Do
 from oddswire.streams.log import Page
 from oddswire.wire.codes import HISTORY_EXPIRED
@@ -36,7 +35,7 @@ class Listener(Protocol):
 class Feed:
     """A place in a room of the hub. `expires_at` (Unix epoch ms): no event is written from then on until `flow`."""
 
-    __slots__ = ("_want", "delivery", "expires_at", "flowing", "listener", "send", "send_many", "stopped", "stream")
+    __slots__ = ("_want", "delivery", "expires_at", "flowing", "listener", "output", "stopped", "stream")
 
     def __init__(
         self,
@@ -50,8 +49,7 @@ class Feed:
         self.stream = stream
         self.expires_at = expires_at
         self.delivery = Delivery(epoch)
-        self.send = output.send
-        self.send_many = output.send_many
+        self.output = output
         self.flowing = False
         self.stopped = False
         self.listener = listener
@@ -66,22 +64,21 @@ class Feed:
             self.flowing = True
             self.do(self.delivery.begin(seq, head))
 
-    def hear(self, ring: Ring, wall: int) -> None:
-        """Take a ring at `wall`: written at once where the delivery is level."""
+    def hear(self, first: int, last: int, frames: tuple[bytes, ...] | None, wall: int) -> None:
+        """Take a ring of events `first` to `last` at `wall`: written at once where the delivery is level."""
         delivery = self.delivery
         if wall >= self.expires_at:
             delivery.hold()
-        frames = ring.frames
-        do = delivery.ring(ring.epoch, ring.first, ring.last, frames is not None)
+        do = delivery.ring(first, last, frames is not None)
         if do is Do.SEND and frames is not None:
-            if not (self.send(frames[0]) if len(frames) == 1 else self.send_many(frames)):
+            if not (self.output.send(frames[0]) if len(frames) == 1 else self.output.send_many(frames)):
                 self.blocked()
         elif do is not Do.NOTHING:
             self.do(do)
 
     def hear_head(self, head: int) -> None:
         """Take the stream's head as the slow poll found it."""
-        self.do(self.delivery.ring(self.delivery.epoch, head, head, False))
+        self.do(self.delivery.ring(head, head, False))
 
     def page(self, page: Page, wall: int) -> None:
         """Take the page that was wanted, at `wall`."""
@@ -90,7 +87,7 @@ class Feed:
         do = self.delivery.page(page.first, page.last)
         if do is not Do.SEND:
             self.do(do)
-        elif self.send_many(page.frames):
+        elif self.output.send_many(page.frames):
             self.do(self.delivery.proceed())
         else:
             self.blocked()

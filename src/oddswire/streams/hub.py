@@ -116,13 +116,14 @@ class Hub:
     def ring(self, bells: Sequence[Bell]) -> None:
         """Hand each ring to the feeds of its stream: all of them write the one encoding the log made."""
         wall = self._clock.now()
-        rooms = self._rooms
+        rooms, history = self._rooms, self._store.history_id
         for bell in bells:
             if type(bell) is not Ring:
                 continue
+            frames = bell.frames if bell.history == history else None  # another history's bytes are not this stream's
             for feed in rooms.get(bell.stream, ()):
                 try:
-                    feed.hear(bell, wall)
+                    feed.hear(bell.first, bell.last, frames, wall)
                 except Exception:
                     _logger.exception("ring_failed", stream=bell.stream)
                     feed.fail(SERVER_ERROR)

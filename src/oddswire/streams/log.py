@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from oddswire.events import UserEvent, encode
-from oddswire.ids import epoch_of, new_stream_id
+from oddswire.ids import new_stream_id
 from oddswire.store.base import Ring, Tx
 
 PAGE_EVENTS = 256
@@ -76,8 +76,7 @@ def append(tx: Tx, history_id: str, stream: Stream, events: Sequence[UserEvent])
     last = stream.head + len(frames)
     tx.run("streams.advance", stream.stream_id, last, timestamp)
     small = sum(map(len, frames)) <= RING_BYTES
-    epoch = epoch_of(history_id, stream.stream_id)
-    tx.ring(Ring(stream.stream_id, epoch, stream.head + 1, last, tuple(frames) if small else None))
+    tx.ring(Ring(stream.stream_id, history_id, stream.head + 1, last, tuple(frames) if small else None))
     return stream._replace(head=last, last_timestamp=timestamp)
 
 
