@@ -135,7 +135,9 @@ KINDS: dict[str, Callable[[int, int], Work]] = {
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("size", [40, 900, 9_000])
-async def test_on_a_full_disk_the_answers_say_what_is_stored(batches: Batches, kind: str, size: int) -> None:
+async def test_on_a_full_disk_the_answers_say_what_is_stored(
+    batches: Batches, path: Path, kind: str, size: int
+) -> None:
     met = set()
     for room in (0, 1, 2, 5, 20, 150, None):
         before, commits = await batches.stored(), batches.store.batches
@@ -161,7 +163,7 @@ async def test_on_a_full_disk_the_answers_say_what_is_stored(batches: Batches, k
         assert "some" in met
     else:
         assert "void" in met
-    with closing(sqlite3.connect(batches.store._path)) as other:
+    with closing(sqlite3.connect(path)) as other:
         assert other.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 

@@ -10,17 +10,18 @@ import queue
 import sqlite3
 import sys
 import threading
+import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, Any, NoReturn, ParamSpec, TypeVar
 
-from oddswire.errors import OperatorError, Unavailable
+from oddswire.errors import Unavailable
 from oddswire.store import sqlite_file
 from oddswire.store.base import Bell, Tx
 from oddswire.store.migrate import bring_up_to_date
 from oddswire.store.queries import CORE, Schema, Statements, all_statements
-from oddswire.store.sqlite_batch import SqliteTx, Unit, as_told, commit
+from oddswire.store.sqlite_batch import Unit, commit
+from oddswire.store.sqlite_readers import Readers
 from oddswire.store.sqlite_whereabouts import Whereabouts
 
 __all__ = ["CORE", "Schema", "SqliteStore", "share_the_interpreter"]
@@ -34,6 +35,8 @@ WAITING = 10_000
 READERS = 2
 FOREIGN_SECONDS = 0.2
 """How often an idle writer looks for commits of other processes, and whether its file is still there."""
+BUSY_LOOK_SECONDS = 0.04
+"""How often a busy one looks for such commits: with the wait of an idle one, within 250 ms."""
 
 
 def share_the_interpreter() -> None:
@@ -61,7 +64,6 @@ class SqliteStore:
         held: IO[str] | None,
         fatal: Callable[[str], None],
     ) -> None:
-        self._path = path
         self._history_id = history_id
         self._writer = writer
         self._statements = statements
@@ -73,9 +75,7 @@ class SqliteStore:
         self._waiting = 0
         self._bell_listeners: list[Callable[[Sequence[Bell]], None]] = []
         self._foreign_listeners: list[Callable[[], None]] = []
-        self._local = threading.local()
-        self._reader_connections: list[sqlite3.Connection] = []
-        self._readers = ThreadPoolExecutor(READERS, "oddswire-reader")
+        self._readers = Readers(path, statements, self._loop, READERS)
         self._closed = False
         self._broken = False
         self.batches = 0
@@ -153,7 +153,7 @@ class SqliteStore:
         """
         if self._closed:
             raise Unavailable("store_unavailable", "The store is closed.")
-        return await self._loop.run_in_executor(self._readers, self._read, unit)
+        return await self._readers.read(unit)
 
     def on_bells(self, listener: Callable[[Sequence[Bell]], None]) -> None:
         """Call `listener` on the loop with the bells of each commit, in commit order."""
@@ -170,51 +170,22 @@ class SqliteStore:
         self._closed = True
         self._queue.put(None)
         await self._loop.run_in_executor(None, self._thread.join)
-        await self._loop.run_in_executor(None, self._readers.shutdown)
-        for reader in self._reader_connections:
-            reader.close()
+        await self._loop.run_in_executor(None, self._readers.end)
         self._writer.close()
         if self._held is not None:
             self._held.close()
-
-    # ---- readers
-
-    def _read(self, unit: Callable[[Tx], T]) -> T:
-        try:
-            connection = self._reader()
-            tx = SqliteTx(connection, self._statements)
-            connection.execute("BEGIN")
-            try:
-                return unit(tx)
-            finally:
-                tx.end()
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
-        except BaseException as fault:
-            told = as_told(fault)
-            if told is fault:
-                raise
-            raise told from fault
-
-    def _reader(self) -> sqlite3.Connection:
-        """Return this thread's connection, opened the first time."""
-        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
-        if connection is None:
-            try:
-                connection = self._local.connection = sqlite_file.connect(self._path, read_only=True)
-            except OperatorError as fault:
-                raise Unavailable("store_unavailable", fault.detail) from fault
-            self._reader_connections.append(connection)
-        return connection
 
     # ---- the writer thread
 
     def _write_forever(self) -> None:
         try:
-            version = self._data_version(0)
+            version, looked_at = self._data_version(0), time.monotonic()
             while (batch := self._next_batch()) is not None:
                 self._write(batch)
-                before, version = version, self._data_version(version)
+                now = time.monotonic()
+                if batch and now - looked_at < BUSY_LOOK_SECONDS:
+                    continue
+                before, version, looked_at = version, self._data_version(version), now
                 if version != before:
                     self._on_loop(self._tell_foreign_write)
         except BaseException as fault:
@@ -273,12 +244,7 @@ class SqliteStore:
             for listener in self._bell_listeners:
                 self._call(listener, bells)
         for unit in batch:
-            if unit.answer.done():
-                continue
-            if unit.fault is not None:
-                unit.answer.set_exception(unit.fault)
-            else:
-                unit.answer.set_result(unit.result)
+            unit.tell()
 
     def _tell_foreign_write(self) -> None:
         for listener in self._foreign_listeners:

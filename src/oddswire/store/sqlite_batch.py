@@ -12,7 +12,7 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from types import NoneType
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from oddswire.errors import Unavailable
 from oddswire.store.base import Bell, SqlValue, Tx
@@ -106,6 +106,15 @@ class Unit(Generic[T]):
     result: T | None = None
     fault: Exception | None = None
     bells: list[Bell] = field(default_factory=list)
+
+    def tell(self) -> None:
+        """Answer who waits, on the loop, unless they have been cancelled."""
+        if self.answer.done():
+            return
+        if self.fault is not None:
+            self.answer.set_exception(self.fault)
+        else:
+            self.answer.set_result(cast("T", self.result))
 
 
 def commit(connection: sqlite3.Connection, statements: Statements, batch: Sequence[Unit[Any]]) -> bool:

@@ -21,6 +21,8 @@ from oddswire.wire.codes import SERVER_ERROR
 
 POLL_SECONDS = 1.0
 READS_AT_ONCE = 8
+JOINS_AT_ONCE = 8
+"""So that whoever else reads never waits behind a whole crowd that comes back."""
 HEADS_A_STATEMENT = 64
 HEADS_A_READ = 1024
 
@@ -42,6 +44,7 @@ class Hub:
         self._clock = clock
         self._poll_seconds = poll_seconds
         self._rooms: dict[int, tuple[Feed, ...]] = {}
+        self._joining = asyncio.Semaphore(JOINS_AT_ONCE)
         self._wanting: deque[Feed] = deque()
         self._readers: set[asyncio.Task[None]] = set()
         self._poll_now = asyncio.Event()
@@ -81,21 +84,22 @@ class Hub:
         Raises:
             Unavailable: the store cannot be read.
         """
-        found = await self._store.read(lambda tx: log.find(tx, app_id, user_id))
-        if found is None:
-            now = self._clock.now()
-            found = await self._store.write(lambda tx: log.open_stream(tx, app_id, user_id, now))
-        stream = found.stream_id
-        feed = Feed(stream, epoch_of(self._store.history_id, stream), expires_at, output, listener, self._want)
-        self._rooms[stream] = (*self._rooms.get(stream, ()), feed)
-        try:
-            row = await self._store.read(lambda tx: log.by_id(tx, stream))
-            if row is None:
-                raise Unavailable("store_unavailable", "A stream that was there is gone.")
-        except BaseException:
-            self.leave(feed)
-            raise
-        return feed, Kept(row.head, row.tail, feed.delivery.epoch)
+        async with self._joining:
+            found = await self._store.read(lambda tx: log.find(tx, app_id, user_id))
+            if found is None:
+                now = self._clock.now()
+                found = await self._store.write(lambda tx: log.open_stream(tx, app_id, user_id, now))
+            stream = found.stream_id
+            feed = Feed(stream, epoch_of(self._store.history_id, stream), expires_at, output, listener, self._want)
+            self._rooms[stream] = (*self._rooms.get(stream, ()), feed)
+            try:
+                row = await self._store.read(lambda tx: log.by_id(tx, stream))
+                if row is None:
+                    raise Unavailable("store_unavailable", "A stream that was there is gone.")
+            except BaseException:
+                self.leave(feed)
+                raise
+            return feed, Kept(row.head, row.tail, feed.delivery.epoch)
 
     def leave(self, feed: Feed) -> None:
         """The feed writes nothing from now on."""
