@@ -15,7 +15,7 @@ import uvloop
 from oddswire.server.http_protocol import GatewayServer, server_for
 from oddswire.server.picows_protocol import websocket_protocol
 from oddswire.server.websocket import Accept, Conversation, Refusal, Upgrade, listening_socket
-from oddswire.streams.connection import Socket
+from oddswire.streams.socket import Socket
 
 TEXT, CONT, BINARY, CLOSE, PING, PONG = 0x1, 0x0, 0x2, 0x8, 0x9, 0xA
 DEADLINE = 5.0

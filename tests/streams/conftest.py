@@ -198,7 +198,7 @@ async def cancel_nothing(store: SqliteStore, absent: list[Absent], who: Absent) 
     return 0
 
 
-async def verify(clock: HandClock, token: str) -> Identity:
+async def verify(clock: HandClock, token: str, app_id: str, address: str) -> Identity:
     await asyncio.sleep(0)
     user, _, rest = token.partition(":")
     if not rest:
@@ -217,7 +217,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
     absent: list[Absent] = []
     cancel = partial(cancel_nothing, store, absent)
     disconnects = Disconnects(store, clock, cancel)
-    node = Node(hub, roster, Wakes(clock), clock, disconnects, lambda token: verify(clock, token), lambda: 0.5)
+    node = Node(hub, roster, Wakes(clock), clock, disconnects, partial(verify, clock), lambda: 0.5)
     yield World(store, clock, node, absent)
     await hub.stop()
     await store.close()

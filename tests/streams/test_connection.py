@@ -1,3 +1,6 @@
+import gc
+import weakref
+
 import pytest
 
 from oddswire.streams.connection import RefusedConnection
@@ -245,3 +248,16 @@ async def test_who_may_not_connect_reads_why() -> None:
     RefusedConnection("origin_not_allowed", "no", 4005).opened(socket)
     assert socket.said()[0]["code"] == "origin_not_allowed"
     assert socket.closed == (4005, {"code": "origin_not_allowed"})
+
+
+async def test_what_a_closed_connection_held_is_freed_without_the_garbage_collector(world: World) -> None:
+    gc.disable()
+    try:
+        line = await world.signed_in(ANN)
+        socket = weakref.ref(line.socket)
+        line.connection.closed(1000)
+        await until(lambda: line.connection._task is None)
+        del line.socket
+        assert socket() is None
+    finally:
+        gc.enable()

@@ -23,18 +23,18 @@ _access = structlog.get_logger("oddswire.access")
 class Acceptor:
     """Answers every upgrade.
 
-    `node_of` is what the connections of an app from an address share, `draining` says that the node takes nobody new;
+    `node` is what all connections share, `draining` says that the node takes nobody new;
     `refused` is told each address that may not connect.
     """
 
     def __init__(
         self,
-        node_of: Callable[[str, str], Node],
+        node: Node,
         apps: AppDirectory,
         draining: Callable[[], bool],
         refused: Callable[[str], None],
     ) -> None:
-        self._node_of = node_of
+        self._node = node
         self._apps = apps
         self._draining = draining
         self._refused = refused
@@ -71,7 +71,7 @@ class Acceptor:
         if origin is not None and not origin_allowed(app.origins, origin):
             return _refused("origin_not_allowed", NO_ORIGIN, ORIGIN_NOT_ALLOWED, origin)
         return Connection(
-            self._node_of(app.app_id, upgrade.client),
+            self._node,
             app_id=app.app_id,
             address=upgrade.client,
             token=_token(upgrade),

@@ -5,7 +5,6 @@ import random
 import socket
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final, Literal
@@ -81,7 +80,7 @@ class Gateway:
 
     def __init__(self, settings: Settings, store: SqliteStore) -> None:
         clock = SystemClock()
-        chance = random.SystemRandom().random
+        chance = random.random  # spreads heartbeats and reconnects: nobody gains by guessing it
         self.settings = settings
         self.store = store
         self.phase: Literal["starting", "ready", "draining"] = "starting"
@@ -101,19 +100,15 @@ class Gateway:
         self.disconnects = Disconnects(store, clock, self.desk.cancel_absent)
         self.wakes = Wakes(clock)
         self._clock = clock
-        self._chance = chance
         self.limits = _limits(settings)
         cors = Cors(self.authority.apps)
         proxies = Proxies(parse_networks(settings.trusted_proxies))
         self.gate = Gate(self.limits, proxies, self.authority, self.newcomers.identify, clock, cors.of_call)
-        self.acceptor = Acceptor(self._node, self.authority.apps, lambda: self.phase == "draining", self.gate.refused)
+        node = Node(self.hub, self.roster, self.wakes, clock, self.disconnects, self.gate.verify, chance)
+        self.acceptor = Acceptor(node, self.authority.apps, lambda: self.phase == "draining", self.gate.refused)
         self.front = Front(rest_app(self._rest_parts()), cors, self.metrics, self.gate.refused)
         self.census = Census(store, clock, self.pulses)
         self.admin = Admin(self.metrics, self.census.take, self._details, self.roster, self.authority)
-
-    def _node(self, app_id: str, address: str) -> Node:
-        verify = partial(self.gate.verify, app_id=app_id, address=address)
-        return Node(self.hub, self.roster, self.wakes, self._clock, self.disconnects, verify, self._chance)
 
     def _rest_parts(self) -> RestParts:
         return RestParts(

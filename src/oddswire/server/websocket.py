@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from oddswire.errors import CODES
-from oddswire.streams.connection import Socket
+from oddswire.streams.socket import Socket
 
 PATH = "/ws"
 MAX_MESSAGE = 16 * 1024

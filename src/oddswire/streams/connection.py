@@ -1,9 +1,8 @@
 """One socket: its session, its feed and its place on the node, held together."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
-from typing import Protocol
 
 import structlog
 
@@ -15,6 +14,7 @@ from oddswire.streams.disconnects import Disconnects
 from oddswire.streams.feed import Feed
 from oddswire.streams.hub import Hub
 from oddswire.streams.roster import Presence, Roster
+from oddswire.streams.socket import GONE, Socket
 from oddswire.streams.wakes import NEVER, Wakes, monotonic_ms
 from oddswire.wire.codes import SERVER_ERROR, TOO_MANY_CONNECTIONS, close_reason
 from oddswire.wire.frames import encode, error_frame
@@ -40,50 +40,9 @@ REPLIES_BYTES = 64 * 1024
 
 _logger = structlog.get_logger("oddswire.streams")
 
-VerifyToken = Callable[[str], Awaitable[Identity] | Identity]
-"""Return whom a token proves, or raise `Refused`, `Unavailable` or `Limited`. It looks at revocations last of all."""
-
-
-class Socket(Protocol):
-    """What a conversation may do to its socket. Calls after the end are ignored."""
-
-    @property
-    def queued(self) -> int:
-        """Bytes that wait in our process because the kernel takes no more."""
-        ...
-
-    @property
-    def sent_bytes(self) -> int:
-        """Grows while `queued` > 0 with every byte the kernel takes; unchanged over time means no progress."""
-        ...
-
-    def send(self, text: bytes) -> bool:
-        """Send one text frame; False when bytes stayed queued (wait for `drained`) or the socket is closing."""
-        ...
-
-    def send_many(self, frames: Sequence[bytes]) -> bool:
-        """Send many text frames with one write; returns as `send`."""
-        ...
-
-    def ping(self) -> None:
-        """Send a ping of the protocol's own; the answer arrives as `pong`."""
-        ...
-
-    def close(self, code: int, reason: bytes) -> None:
-        """Send a close frame with at most 123 bytes of reason; `text` is never called again.
-
-        The TCP connection ends with the peer's answer, or after a few seconds whatever the peer does;
-        then `closed` is called, never from within this call.
-        """
-        ...
-
-    def pause_reading(self) -> None:
-        """Stop calling `text`; what has arrived already is kept in order, what has not stays in the kernel."""
-        ...
-
-    def resume_reading(self) -> None:
-        """Go on calling `text`, first with what was kept."""
-        ...
+VerifyToken = Callable[[str, str, str], Awaitable[Identity]]
+"""Return whom a token proves, given it, the app and the client's address, or raise `Refused`, `Unavailable` or
+`Limited`. It looks at revocations last of all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +94,7 @@ class Connection:
         self.number = 0
         self.wake_at = NEVER
         self._node = node
+        self._socket: Socket = GONE
         self._session = ServerSession(app_id, monotonic_ms(node.clock), node.chance())
         self._token = token
         self._asked = asked
@@ -181,6 +141,7 @@ class Connection:
         """The socket is gone."""
         self._stop()
         self._node.roster.leave(self, code)
+        self._socket = GONE
 
     # ---- what the node tells
 
@@ -276,14 +237,15 @@ class Connection:
                 _logger.exception("sign_in_failed", app=self.app_id)
             if self._session.state is not State.CLOSED:
                 self.close(SERVER_ERROR)
+        if self._task is asyncio.current_task():
+            self._task = None
         self._listen_again()
         self._rearm()
 
     async def _verify(self, token: str) -> None:
         clock = self._node.clock
         try:
-            found = self._node.verify(token)
-            identity = found if isinstance(found, Identity) else await found
+            identity = await self._node.verify(token, self.app_id, self.address)
         except (Refused, Unavailable, Limited) as error:
             if isinstance(error, Unavailable) and self._session.state is State.CONNECTING:
                 raise
@@ -342,8 +304,9 @@ class Connection:
             self._node.disconnects.gone(identity.session_id)
 
     def _flow(self) -> None:
-        if self._feed is not None and self._place is not None and self.identity is not None:
-            self._feed.flow(self.identity.expires_at, self._place.seq, self._place.head)
+        found, self._place = self._place, None
+        if self._feed is not None and found is not None and self.identity is not None:
+            self._feed.flow(self.identity.expires_at, found.seq, found.head)
 
     def _refuse_seat(self, user_id: str | None) -> None:
         self._send(encode(error_frame("too_many_connections", self._node.roster.why_full(self, user_id))))
