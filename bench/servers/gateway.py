@@ -21,6 +21,7 @@ from oddswire.config import Settings
 from oddswire.events import encode
 from oddswire.ids import epoch_of
 from oddswire.server import app, logs
+from oddswire.server.garbage import keep_collections_short
 from oddswire.server.process import Address
 from oddswire.store.base import Bell, Tx
 from oddswire.streams import log
@@ -164,7 +165,13 @@ async def main(database: Path) -> None:
         return gateway
 
     app.open_gateway = opening
-    stop, ready = asyncio.Event(), asyncio.get_running_loop().create_future()
+    stop = asyncio.Event()
+    ready: asyncio.Future[Address] = asyncio.get_running_loop().create_future()
+
+    def is_ready(address: Address) -> None:
+        keep_collections_short()
+        ready.set_result(address)
+
     serving = asyncio.create_task(
         app.serve(
             RICH,
@@ -173,7 +180,7 @@ async def main(database: Path) -> None:
             admin=None,
             database=database,
             dev=True,
-            ready=ready.set_result,
+            ready=is_ready,
             stop=stop,
         )
     )

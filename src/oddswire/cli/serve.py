@@ -57,7 +57,7 @@ def serve(
 
     from oddswire.cli.databases import settings
     from oddswire.server import app, logs
-    from oddswire.server.process import spare_what_stays
+    from oddswire.server.garbage import keep_collections_short
 
     logger = structlog.get_logger("oddswire.process")
     # read beforehand, since what is wrong with the settings is to be an event too
@@ -66,7 +66,7 @@ def serve(
     logs.take_over()
 
     def ready(address: "Address") -> None:
-        spare_what_stays()
+        keep_collections_short()
         if as_json:
             logger.info(
                 "serving",

@@ -1,7 +1,6 @@
 """The process around a gateway: addresses, file limits, signals, and tasks that must not end."""
 
 import asyncio
-import gc
 import ipaddress
 import os
 import resource
@@ -121,16 +120,6 @@ def raise_file_limit(connections: int) -> None:
             action=f"Raise the hard limit of open files to {wanted} or more: `ulimit -Hn`, LimitNOFILE= in a systemd "
             "unit, --ulimit nofile= of a container.",
         )
-
-
-def spare_what_stays() -> None:
-    """Let garbage collections pass over all that there is by now, for good: once, when a process of ours is up.
-
-    Code, routes and settings are ten times what clients bring; a full collection that looks at them stops everybody for
-    some 30 ms, and who connects again and again brings it about.
-    """
-    gc.collect()
-    gc.freeze()
 
 
 def end_the_process(reason: str) -> NoReturn:
