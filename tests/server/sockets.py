@@ -12,8 +12,8 @@ from typing import Any, ClassVar, ParamSpec
 
 import uvloop
 
-from oddswire.server.http_protocol import GatewayServer, server_for
 from oddswire.server.picows_protocol import websocket_protocol
+from oddswire.server.uvicorn_server import GatewayServer, server_for
 from oddswire.server.websocket import Accept, Conversation, Refusal, Upgrade, listening_socket
 from oddswire.streams.socket import Socket
 

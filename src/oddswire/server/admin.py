@@ -23,9 +23,9 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from oddswire.auth.authority import Authority
 from oddswire.errors import InvalidInput, Refused
 from oddswire.server.body_faults import unreadable
-from oddswire.server.http_protocol import GatewayServer
 from oddswire.server.metrics import Metrics
 from oddswire.server.problems import PROBLEM_JSON, answer_of
+from oddswire.server.uvicorn_server import GatewayServer
 from oddswire.server.websocket import parsed_query
 from oddswire.streams.roster import Presence, Roster
 from oddswire.wire import bodies

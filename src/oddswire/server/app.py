@@ -32,7 +32,6 @@ from oddswire.server.cors import Cors
 from oddswire.server.front import Front
 from oddswire.server.gate import Gate
 from oddswire.server.gated_http import gated_http
-from oddswire.server.http_protocol import GatewayServer, server_for
 from oddswire.server.limits import Allowance, Limits
 from oddswire.server.metrics import Metrics
 from oddswire.server.newcomers import Newcomers
@@ -51,6 +50,7 @@ from oddswire.server.process import (
 )
 from oddswire.server.readings import Census, provider_readings, readings
 from oddswire.server.rest import rest_app
+from oddswire.server.uvicorn_server import GatewayServer, server_for
 from oddswire.store.base import Tx
 from oddswire.store.sqlite import CORE, SqliteStore, share_the_interpreter
 from oddswire.streams.connection import Node

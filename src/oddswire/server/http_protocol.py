@@ -1,17 +1,15 @@
-"""uvicorn's side: one port for REST and WebSocket, the way from a request's head to a socket, and the server itself.
+"""uvicorn's side: one port for REST and WebSocket, and the way from a request's head to a socket.
 
 Touches the internals of uvicorn 0.54's `HttpToolsProtocol`, `Server` and `ServerState`;
 `tests/server/test_websocket_conformance.py` says which.
 """
 
 import asyncio
-import contextlib
 import fcntl
 import logging
-import socket
 import struct
 import termios
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from http import HTTPStatus
@@ -23,7 +21,6 @@ from uvicorn.server import ServerState
 
 from oddswire.server.deadline import Deadline
 from oddswire.server.half_close import HalfClosable
-from oddswire.server.shutdown import EndsInTime
 from oddswire.server.websocket import (
     CLOSE_DEADLINE,
     Accept,
@@ -41,11 +38,11 @@ log = logging.getLogger(__name__)
 ABORT = "oddswire.abort"
 """The extension of an HTTP scope that ends its connection at once, whatever still waits to be sent."""
 MAX_HEAD = 32 * 1024
+"""Bytes of a request's head: the parser itself has no limit."""
 MAX_REQUEST = 2 * 1024 * 1024
 """What one request may send in all: far more than any body we take, so that what never ends is cut."""
 REQUEST_DEADLINE = 60.0
 """Seconds from a request's head to the end of its body."""
-"""Bytes of a request's head: the parser itself has no limit."""
 HEAD_DEADLINE = 10.0
 """Seconds a client has to send a whole head."""
 EARLY = Refusal(400, "early_bytes", "Bytes arrived before the 101.")
@@ -347,49 +344,3 @@ class GatewayHttp(HalfClosable):
         self._deadline.clear()
         if self._listed_bytes <= MAX_HEAD:
             super().on_message_complete()
-
-
-class GatewayServer(EndsInTime):
-    """uvicorn's server that leaves the process's signals alone and says when it listens.
-
-    `serve` ends after `should_exit` was set: uvicorn then closes the listeners, calls `shutdown()` of every
-    connection, and waits for all of them to end: without limit, or for `timeout_graceful_shutdown` seconds, after
-    which it cancels the tasks of requests but *not* the sockets. So drain first: refuse new upgrades in `accept`,
-    close every socket, and set `should_exit` when the last `closed` has been told.
-    """
-
-    def __init__(self, config: Config) -> None:
-        super().__init__(config)
-        self.listening = asyncio.Event()
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start, then set `listening`; a failed start of the app ends with SystemExit, as uvicorn does it."""
-        await super().startup(sockets)
-        self.listening.set()
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Leave SIGINT and SIGTERM to whoever runs us."""
-        yield
-
-
-def server_for(
-    app: Any, websocket: type[Arrival], *, shutdown_timeout: int, http: type[GatewayHttp] = GatewayHttp, **settings: Any
-) -> GatewayServer:
-    """Return a server of an ASGI app and a `websocket_protocol`, to be run by `serve(sockets=[listening_socket()])`.
-
-    Its logs name no request: the access log is off, and uvicorn's loggers stay above the levels that print scopes.
-    `shutdown_timeout` is the back-stop in seconds for requests in flight; `settings` go to `uvicorn.Config`.
-    """
-    config = Config(
-        app,
-        http=http,
-        ws=websocket,
-        log_config=None,
-        log_level="info",
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=shutdown_timeout,
-        **settings,
-    )
-    return GatewayServer(config)
