@@ -330,3 +330,31 @@ async def test_the_gateway_sees_the_client_s_address_and_nobody_makes_one_up(nam
             await connection.recv()
             listed = (await admin.get(f"{there.gateway.admin_url}/connections")).json()["data"]
         assert [one["address"] for one in listed] == ["127.0.0.2"]
+
+
+async def raw(there: Proxied, sent: bytes) -> bytes:
+    """Send bytes to the proxy on a connection of their own; return the first of what comes back."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", there.port, ssl=there.tls, server_hostname=NAME)
+    writer.write(sent)
+    async with asyncio.timeout(10):
+        answer = await reader.read(65536)
+    writer.close()
+    return answer
+
+
+@pytest.mark.parametrize("name", PROXIES)
+async def test_nobody_s_body_becomes_the_beginning_of_another_s_request(name: str, tmp_path: Path) -> None:
+    async with proxied(name, tmp_path) as there:
+        token = (await there.gateway.sign_in("ann")).access_token
+        begun = b"\r\n" * 30_000 + b"POST /auth/sign-out HTTP/1.1\r\nX-Ignored: "
+        attack = (
+            f"POST /trading/orders HTTP/1.1\r\nHost: {NAME}\r\nx-app-id: {there.gateway.app_id}\r\n"
+            f"Connection: Upgrade\r\nUpgrade: foo\r\nContent-Length: {len(begun)}\r\n\r\n"
+        ).encode() + begun
+        asked = (
+            f"GET /trading/balance HTTP/1.1\r\nHost: {NAME}\r\nx-app-id: {there.gateway.app_id}\r\n"
+            f"Authorization: Bearer {token}\r\nConnection: close\r\n\r\n"
+        ).encode()
+        for _ in range(6):
+            assert (await raw(there, attack)).startswith((b"HTTP/1.1 400", b"HTTP/1.1 401"))
+            assert (await raw(there, asked)).startswith(b"HTTP/1.1 200")

@@ -150,3 +150,87 @@ async def test_a_stream_ends_with_its_reader(gateway: RunningGateway) -> None:
         await line.reader.readuntil(b"event: connected")
     line.writer.write_eof()
     await line.ended()
+
+
+UPGRADES = [
+    b"Connection: Upgrade\r\nUpgrade: foo",
+    b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk",
+    b"Connection: upgrade\r\nConnection: keep-alive\r\nUpgrade: websocket",
+    b"Upgrade: foo\r\nUpgrade: bar\r\nConnection: keep-alive, UPGRADE",
+]
+
+
+def order_with(upgrade: bytes, gateway: RunningGateway, token: str, framing: bytes, body: bytes) -> bytes:
+    return (
+        b"POST /trading/orders HTTP/1.1\r\nHost: x\r\n"
+        + upgrade
+        + f"\r\nx-app-id: {gateway.app_id}\r\nAuthorization: Bearer {token}\r\n".encode()
+        + framing
+        + b"\r\n\r\n"
+        + body
+    )
+
+
+@pytest.mark.parametrize("upgrade", UPGRADES)
+async def test_an_upgrade_that_is_not_spoken_here_is_left_out(gateway: RunningGateway, upgrade: bytes) -> None:
+    token = (await gateway.sign_in("ann")).access_token
+    line = await Line.open(gateway)
+    body = json.dumps(an_order()).encode()
+    chunked = f"{len(body):x}\r\n".encode() + body + b"\r\n0\r\n\r\n"
+    line.writer.write(order_with(upgrade, gateway, token, b"Content-Length: %d" % len(body), body))
+    assert (await line.answer())[0] == 201
+    line.writer.write(order_with(upgrade, gateway, token, b"Transfer-Encoding: chunked", chunked))
+    line.writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\n" + upgrade + b"\r\n\r\n")
+    assert [(await line.answer())[0] for _ in range(2)] == [201, 200]
+    line.writer.close()
+
+
+@pytest.mark.parametrize("upgrade", UPGRADES)
+@pytest.mark.parametrize("pieces", [1, 7])
+async def test_the_body_of_a_request_is_never_read_as_a_request(
+    gateway: RunningGateway, upgrade: bytes, pieces: int
+) -> None:
+    token = (await gateway.sign_in("ann")).access_token
+    line = await Line.open(gateway)
+    inner = f"POST /auth/sign-out HTTP/1.1\r\nx-app-id: {gateway.app_id}\r\nAuthorization: Bearer {token}\r\n\r\n"
+    sent = order_with(upgrade, gateway, token, b"Content-Length: %d" % len(inner), inner.encode())
+    size = -(-len(sent) // pieces)
+    for start in range(0, len(sent), size):
+        line.writer.write(sent[start : start + size])
+        await line.writer.drain()
+        await asyncio.sleep(0)
+    assert (await line.answer())[0] == 400
+    line.writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert (await line.answer())[0] == 200
+    line.writer.close()
+    async with gateway.http(token) as http:
+        assert (await http.get("/trading/balance")).status_code == 200
+
+
+async def test_upgrades_sent_ahead_are_answered_like_any_request(gateway: RunningGateway) -> None:
+    line = await Line.open(gateway)
+    line.writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: foo\r\n\r\n" * 2000)
+    assert [(await line.answer())[0] for _ in range(9)] == [200] * 9
+    await line.ended()
+
+
+@pytest.mark.parametrize("upgrade", UPGRADES)
+async def test_the_operator_s_listener_reads_no_body_as_a_request_either(
+    gateway: RunningGateway, upgrade: bytes
+) -> None:
+    host, port = gateway.admin_url.removeprefix("http://").split(":")
+    line = Line(*await asyncio.open_connection(host, int(port)))
+    body = b"GET /readyz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+    head = b"POST /connections/kick HTTP/1.1\r\nHost: 127.0.0.1\r\n" + upgrade + b"\r\nContent-Length: %d\r\n\r\n"
+    line.writer.write(head % len(body) + body)
+    assert (await line.answer())[0] >= 400
+    line.writer.write(b"GET /nothing HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+    assert (await line.answer())[0] == 404
+    line.writer.close()
+
+
+async def test_connect_is_refused(gateway: RunningGateway) -> None:
+    line = await Line.open(gateway)
+    line.writer.write(b"CONNECT x:443 HTTP/1.1\r\nHost: x\r\n\r\nGET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert (await line.answer())[0] == 400
+    await line.ended()

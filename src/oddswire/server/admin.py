@@ -23,6 +23,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from oddswire.auth.authority import Authority
 from oddswire.errors import InvalidInput, Refused
 from oddswire.server.body_faults import unreadable
+from oddswire.server.http_protocol import GatewayHttp
 from oddswire.server.metrics import Metrics
 from oddswire.server.problems import PROBLEM_JSON, answer_of
 from oddswire.server.uvicorn_server import GatewayServer
@@ -191,6 +192,7 @@ def admin_server(app: Admin) -> GatewayServer:
     """Return the server, to be run with a listening socket."""
     config = uvicorn.Config(
         app,
+        http=GatewayHttp,
         log_config=None,
         access_log=False,
         ws="none",

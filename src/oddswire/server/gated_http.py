@@ -52,6 +52,9 @@ class GatedHttp(GatewayHttp):
         """Let the call in, or remember why not until its body has passed by."""
         if self._deaf:
             return
+        if self.is_read_anew():
+            super().on_headers_complete()
+            return
         if len(self.pipeline) >= MOST_WAITING:
             self._end_with(self.pipeline[0][0])
             return

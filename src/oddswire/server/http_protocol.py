@@ -261,18 +261,10 @@ class GatewayHttp(HalfClosable):
         if self._deaf:
             return
         self._unset_keepalive_if_required()
-        try:
-            self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:
-            if self._listed_bytes <= MAX_HEAD and not self._deaf:
-                if self._should_upgrade():
-                    self._hand_over(EARLY if data[upgrade.args[0] :] else None)
-                else:
-                    self._unsupported_upgrade_warning()
-                return
-        except httptools.HttpParserError:
-            self._deaf = True
-            self.send_400_response("Invalid HTTP request received.")
+        rest: bytes | None = data
+        while rest:
+            rest = self._feed(rest)
+        if rest is None:
             return
         self._received += len(data)
         if self._listed_bytes > MAX_HEAD or (self._in_head and self._received > MAX_HEAD):
@@ -284,6 +276,49 @@ class GatewayHttp(HalfClosable):
             self.transport.close()
         elif self._fault is not None:
             self._hand_over(None)
+
+    def _feed(self, data: bytes) -> bytes | None:
+        """Feed the parser, and return what is to be fed to it next, None where nothing more is read as HTTP."""
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            rest = data[upgrade.args[0] :]
+            if self._listed_bytes > MAX_HEAD or self._deaf:
+                return b""
+            if self._should_upgrade():
+                self._hand_over(EARLY if rest else None)
+                return None
+            head = self._head_without_upgrade()
+            return None if head is None else head + rest
+        except httptools.HttpParserError:
+            self._refuse_http("Invalid HTTP request received.")
+            return None
+        return b""
+
+    def _head_without_upgrade(self) -> bytes | None:
+        """Return the head that has just been read, with an upgrade that is not spoken here left out (RFC 9110, 7.8).
+
+        The parser takes every upgrade for the end of HTTP, and would read the request's body as the next request: from
+        a proxy, somebody else's. So a new one reads the whole request.
+        """
+        method = self.parser.get_method()
+        if method == b"CONNECT":
+            self._refuse_http("CONNECT is not served here.")
+            return None
+        lines = [b"%s %s HTTP/%s" % (method, self.url, self.parser.get_http_version().encode())]
+        for name, value in self.headers:
+            if name == b"connection":
+                kept = b", ".join(token for token in value.split(b",") if token.strip().lower() != b"upgrade")
+                lines.append(b"connection: " + kept)
+            elif name != b"upgrade":
+                lines.append(name + b": " + value)
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        return b"\r\n".join(lines) + b"\r\n\r\n"
+
+    def _refuse_http(self, why: str) -> None:
+        self._deaf = True
+        self.send_400_response(why)
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is no HTTP/1.1 as every other error."""
@@ -331,7 +366,7 @@ class GatewayHttp(HalfClosable):
         """Set the clock for the body; an upgrade that announces one is refused without waiting for it."""
         self._in_head = False
         self._deadline.set(REQUEST_DEADLINE)
-        if self._listed_bytes > MAX_HEAD:
+        if self._listed_bytes > MAX_HEAD or self.is_read_anew():
             return
         super().on_headers_complete()
         if self.parser.should_upgrade() and self._should_upgrade():
@@ -342,5 +377,9 @@ class GatewayHttp(HalfClosable):
     def on_message_complete(self) -> None:
         """Stop the clock."""
         self._deadline.clear()
-        if self._listed_bytes <= MAX_HEAD:
+        if self._listed_bytes <= MAX_HEAD and not self.is_read_anew():
             super().on_message_complete()
+
+    def is_read_anew(self) -> bool:
+        """Whether this head asks for an upgrade that is not spoken here: it will be read again, without it."""
+        return bool(self.parser.should_upgrade()) and not self._should_upgrade()
