@@ -38,12 +38,12 @@ class Troubled(socket.socket):
 
 
 @asynccontextmanager
-async def standing(*faults: int) -> AsyncIterator[tuple[int, list[asyncio.Transport]]]:
+async def standing(*faults: int, most: int = 100) -> AsyncIterator[tuple[int, list[asyncio.Transport]]]:
     listener = Troubled()
     listener.faults = list(faults)
     listener.bind(("127.0.0.1", 0))
     came: list[asyncio.Transport] = []
-    door = Doorman(listener, lambda: Greeter(came), BACKLOG, asyncio.get_running_loop())
+    door = Doorman(listener, lambda: Greeter(came), BACKLOG, asyncio.get_running_loop(), lambda: len(came) >= most)
     try:
         yield listener.getsockname()[1], came
     finally:
@@ -101,6 +101,20 @@ async def test_when_the_system_is_exhausted_it_is_tried_again(monkeypatch: pytes
             await turns_until(came, 1)
             caller.close()
     assert [entry["event"] for entry in said] == ["cannot_accept", "cannot_accept"]
+
+
+async def test_who_comes_when_it_is_full_is_sent_away_and_that_is_said_once() -> None:
+    with capture_logs() as said:
+        async with standing(most=1) as (port, came):
+            (first,) = callers(port, 1)
+            await turns_until(came, 1)
+            loop = asyncio.get_running_loop()
+            for caller in callers(port, 3):
+                caller.setblocking(False)
+                assert await asyncio.wait_for(loop.sock_recv(caller, 16), 5) == b""
+                caller.close()
+            first.close()
+    assert [entry["event"] for entry in said] == ["sockets_full"]
 
 
 async def test_for_whom_there_is_no_file_is_sent_away_at_once() -> None:

@@ -26,7 +26,7 @@ async def test_too_few_open_files_are_told_at_start(tmp_path: Path, limit: int, 
 
 
 async def test_a_process_out_of_files_goes_on_once_it_has_some_again(tmp_path: Path) -> None:
-    async with serving(tmp_path, 64) as (url, _, _):
+    async with serving(tmp_path, 64) as (url, log, _):
         host, port = url.removeprefix("http://").split(":")
         async with AsyncExitStack() as clients:
             ends = []
@@ -38,6 +38,10 @@ async def test_a_process_out_of_files_goes_on_once_it_has_some_again(tmp_path: P
             gone, waiting = await asyncio.wait(ends, timeout=5, return_when=asyncio.FIRST_COMPLETED)
             assert gone
             assert waiting
+            (admin,) = (event["admin"] for event in events(log.read_text()) if event["event"] == "serving")
+            async with httpx.AsyncClient(base_url=f"http://{admin}", trust_env=False) as operator:
+                assert (await operator.get("/readyz")).status_code == 200
+            assert "sockets_full" in log.read_text()
             for end in ends:
                 end.cancel()
         async with httpx.AsyncClient(base_url=url, trust_env=False) as http, asyncio.timeout(20):

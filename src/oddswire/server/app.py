@@ -254,7 +254,7 @@ async def serve(
     """
     if dev and not is_loopback(host):
         raise OperatorError("usage", f"--dev has a well-known API key: it serves this machine only, not {host}.")
-    raise_file_limit(settings.max_connections_per_app)
+    most = raise_file_limit(settings.max_connections_per_app)
     share_the_interpreter()
     stopping = stop or asyncio.Event()
     async with AsyncExitStack() as stack:
@@ -270,6 +270,7 @@ async def serve(
             gateway.front,
             protocol,
             shutdown_timeout=REQUESTS_END_SECONDS,
+            most=most,
             http=gated_http(gateway.gate),
             lifespan="off",
             proxy_headers=False,

@@ -10,6 +10,7 @@ import errno
 import os
 import socket
 from collections.abc import Callable
+from math import inf
 from typing import Final
 
 import structlog
@@ -18,12 +19,17 @@ AT_ONCE: Final = 4
 """Connections let in in one turn: a millisecond's work, with what they say first."""
 RETRY_SECONDS: Final = 1.0
 """How long nobody is let in when the system has no file or memory for another."""
+WARN_SECONDS: Final = 60
+"""How often it is said that somebody was sent away."""
 _EXHAUSTED: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _logger = structlog.get_logger("oddswire.process")
 
 
 class Doorman:
-    """Accepts on a bound `listener`, which it closes at the end; stands where uvicorn expects a server of asyncio's."""
+    """Accepts on a bound `listener`, which it closes at the end; stands where uvicorn expects a server of asyncio's.
+
+    Who comes while it `is_full` is sent away at once.
+    """
 
     def __init__(
         self,
@@ -31,7 +37,10 @@ class Doorman:
         protocol: Callable[[], asyncio.Protocol],
         backlog: int,
         loop: asyncio.AbstractEventLoop,
+        is_full: Callable[[], bool] = lambda: False,
     ) -> None:
+        self._is_full = is_full
+        self._warned_at = -inf
         self._listener = listener
         self._protocol = protocol
         self._loop = loop
@@ -73,6 +82,10 @@ class Doorman:
                     self._stand_still(fault)
                     return
                 continue  # who came has left again
+            if self._is_full():
+                arrived.close()
+                self._warn()
+                continue
             arrived.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             task = self._loop.create_task(self._loop.connect_accepted_socket(self._protocol, arrived))
             self._arriving.add(task)
@@ -83,8 +96,16 @@ class Doorman:
         if not task.cancelled() and (fault := task.exception()) is not None:
             _logger.error("connection_not_taken", exc_info=fault)
 
+    def _warn(self) -> None:
+        """Say that somebody was sent away, once a minute."""
+        now = self._loop.time()
+        if now - self._warned_at >= WARN_SECONDS:
+            self._warned_at = now
+            _logger.warning("sockets_full", seconds=WARN_SECONDS)
+
     def _send_away(self, spare: int) -> None:
         """Tell one for whom this process has no file left at once, by the file that is kept for it."""
+        self._warn()
         os.close(spare)
         with contextlib.suppress(OSError):
             self._listener.accept()[0].close()

@@ -97,8 +97,10 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def raise_file_limit(connections: int) -> None:
+def raise_file_limit(connections: int) -> int | None:
     """Allow as many open files, and so sockets, as the system lets us, and warn where that is little.
+
+    Returns how many sockets there is room for, None: as many as come.
 
     `connections` is how many sockets the settings promise; without any promise 1,024 files are enough to say nothing.
     """
@@ -110,16 +112,19 @@ def raise_file_limit(connections: int) -> None:
         # some kernels name no limit and have one all the same
         limit = soft
         _logger.warning("file_limit_not_raised", limit=soft, fault=str(fault))
-    wanted = max(FEW_FILES, connections + OWN_FILES)
-    if limit != resource.RLIM_INFINITY and limit < wanted:
+    if limit == resource.RLIM_INFINITY:
+        return None
+    wanted, sockets = max(FEW_FILES, connections + OWN_FILES), max(limit // 4, limit - OWN_FILES)
+    if limit < wanted:
         _logger.warning(
             "file_limit_low",
             limit=limit,
             wanted=wanted,
-            sockets=max(0, limit - OWN_FILES),
+            sockets=sockets,
             action=f"Raise the hard limit of open files to {wanted} or more: `ulimit -Hn`, LimitNOFILE= in a systemd "
             "unit, --ulimit nofile= of a container.",
         )
+    return sockets
 
 
 def end_the_process(reason: str) -> NoReturn:

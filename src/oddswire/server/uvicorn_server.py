@@ -24,23 +24,29 @@ class GatewayServer(EndsInTime):
     connection, and waits for all of them to end: without limit, or for `timeout_graceful_shutdown` seconds, after
     which it cancels the tasks of requests but *not* the sockets. So drain first: refuse new upgrades in `accept`,
     close every socket, and set `should_exit` when the last `closed` has been told.
+
+    While `most` connections are open, who comes is sent away: other parts of the process need files too.
     """
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, most: int | None = None) -> None:
         super().__init__(config)
         self.listening = asyncio.Event()
+        self._most = most
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, then set `listening`; a failed start of the app ends with SystemExit, as uvicorn does it."""
         await super().startup([])
         loop, backlog = asyncio.get_running_loop(), self.config.backlog
-        doormen = [Doorman(listener, self._arrival, backlog, loop) for listener in sockets or []]
+        doormen = [Doorman(listener, self._arrival, backlog, loop, self._is_full) for listener in sockets or []]
         self.servers += cast("list[asyncio.base_events.Server]", doormen)
         self.listening.set()
 
     def _arrival(self) -> asyncio.Protocol:
         kind = cast("type[GatewayHttp]", self.config.http_protocol_class)
         return kind(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
+
+    def _is_full(self) -> bool:
+        return self._most is not None and len(self.server_state.connections) >= self._most
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -49,12 +55,19 @@ class GatewayServer(EndsInTime):
 
 
 def server_for(
-    app: Any, websocket: type[Arrival], *, shutdown_timeout: int, http: type[GatewayHttp] = GatewayHttp, **settings: Any
+    app: Any,
+    websocket: type[Arrival],
+    *,
+    shutdown_timeout: int,
+    most: int | None = None,
+    http: type[GatewayHttp] = GatewayHttp,
+    **settings: Any,
 ) -> GatewayServer:
     """Return a server of an ASGI app and a `websocket_protocol`, to be run by `serve(sockets=[listening_socket()])`.
 
     Its logs name no request: the access log is off, and uvicorn's loggers stay above the levels that print scopes.
-    `shutdown_timeout` is the back-stop in seconds for requests in flight; `settings` go to `uvicorn.Config`.
+    `shutdown_timeout` is the back-stop in seconds for requests in flight, `most` how many connections may be open;
+    `settings` go to `uvicorn.Config`.
     """
     config = Config(
         app,
@@ -67,4 +80,4 @@ def server_for(
         timeout_graceful_shutdown=shutdown_timeout,
         **settings,
     )
-    return GatewayServer(config)
+    return GatewayServer(config, most)
