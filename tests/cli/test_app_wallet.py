@@ -24,11 +24,13 @@ async def wallet(cli: Cli) -> bool:
 async def test_it_is_off_until_it_is_on_and_off_again(cli: Cli, at: Path) -> None:
     await cli("app", "create", "shop", "--origin", "https://shop.example")
     assert not await wallet(cli)
-    for _ in range(2):
-        assert await cli("app", "wallet", "on", "shop") == (0, "shop takes wallets.\n", "")
+    for said in ("shop takes wallets.", "shop took wallets already."):
+        assert await cli("app", "wallet", "on", "shop") == (0, f"{said}\n", "")
         assert await wallet(cli)
-    assert await cli("app", "wallet", "off", "shop") == (0, "shop takes no wallets.\n", "")
-    assert not await wallet(cli)
+    for said in ("shop takes no wallets any more.", "shop takes no wallets, and took none."):
+        assert await cli("app", "wallet", "off", "shop") == (0, f"{said}\n", "")
+        assert not await wallet(cli)
+    assert (await cli("acts", "--json")).out.count('"app.wallet"') == 2
 
 
 async def test_an_app_without_pages_is_told_that_nobody_can(cli: Cli, at: Path) -> None:

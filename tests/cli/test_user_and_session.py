@@ -125,6 +125,8 @@ async def test_one_session_is_ended_and_the_other_stays(cli: Cli, gateway: Runni
 
 
 async def test_sessions_of_somebody_who_has_none(cli: Cli, gateway: RunningGateway) -> None:
+    await gateway.sign_in("alice")
+    await cli("user", "kick", "alice")
     assert "signed in nowhere" in (await cli("session", "list", "alice")).out
     assert await cli("session", "list", "alice", "--json") == (0, "", "")
     assert "'nope'" in one_error_line(await cli("session", "list", "alice", "--app", "nope"), 1)

@@ -100,7 +100,7 @@ DENIED = [
     (("fed-cut-dec", "yes", "sell", "1", "0.5"), 1, ""),
     (("fed-cut-dec", "yes", "buy", "1e9", "0.5"), 1, "plain decimal"),
     (("fed-cut-dec", "yes", "buy", "1", "0.5", "--venue", "nowhere"), 1, "nowhere"),
-    (("fed-cut-dec", "yes", "buy", "1", "0.5", "--tif", "gtd"), 1, "expiresAt"),
+    (("fed-cut-dec", "yes", "buy", "1", "0.5", "--tif", "gtd"), 1, "--expires"),
 ]
 
 

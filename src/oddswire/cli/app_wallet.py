@@ -24,8 +24,8 @@ def on(app_id: Id, database: options.Database = options.DATABASE) -> None:
     Example:  oddswire app wallet on shop
     """
     app = asyncio.run(_take_wallets(app_id, database, wanted=True))
-    output.line(f"{app_id} takes wallets.")
-    if not app.origins:
+    output.line(f"{app_id} takes wallets." if app else f"{app_id} took wallets already.")
+    if app and not app.origins:
         output.note("It has no origin that a message could name: nobody can sign in by wallet until it has one.")
 
 
@@ -35,16 +35,18 @@ def off(app_id: Id, database: options.Database = options.DATABASE) -> None:
 
     Example:  oddswire app wallet off shop
     """
-    asyncio.run(_take_wallets(app_id, database, wanted=False))
-    output.line(f"{app_id} takes no wallets.")
+    app = asyncio.run(_take_wallets(app_id, database, wanted=False))
+    output.line(f"{app_id} takes no wallets{' any more' if app else ', and took none'}.")
 
 
-async def _take_wallets(app_id: str, database: options.Database, *, wanted: bool) -> "App":
+async def _take_wallets(app_id: str, database: options.Database, *, wanted: bool) -> "App | None":
     # only the commands that open a database wait for the store
     from oddswire.auth import acts, apps
     from oddswire.cli.databases import opened
 
-    def unit(tx: "Tx") -> "App":
+    def unit(tx: "Tx") -> "App | None":
+        if apps.get(tx, app_id).wallet == wanted:
+            return None
         app = apps.take_wallets(tx, app_id, wanted)
         acts.record(tx, me(), "app.wallet", app_id, {"wallet": wanted}, SystemClock().now())
         return app

@@ -49,15 +49,7 @@ def events(
 
 
 async def _page(client: "Client", cursor: Cursor | None) -> "bodies.EventPage":
-    # only the commands that talk to a gateway wait for the HTTP library
-    from oddswire.client import ServerRefused
-
-    try:
-        return await client.event_page(cursor, _PAGE)
-    except ServerRefused as said:
-        if said.code in ("history_expired", "epoch_changed", "ahead"):
-            said.action = "Without --since and --epoch it begins with the oldest that is kept."
-        raise
+    return await client.event_page(cursor, _PAGE)
 
 
 def _show(page: "bodies.EventPage", as_json: bool) -> None:

@@ -1,8 +1,61 @@
-"""How a fault becomes one line and an exit code: 2 for what the operator can mend, 1 for a refusal."""
+"""How a fault becomes one line and an exit code: 2 for what the operator can mend, 1 for a refusal.
+
+Errors speak of what is sent over the wire; here that is said in the words of a command line.
+"""
+
+from typing import Final
 
 from oddswire.errors import InvalidInput, OddswireError, OperatorError
 
 UNREACHABLE = "server_unreachable"
+
+_WORDS: Final = {
+    "$.venue": "--venue",
+    "$.marketId": "MARKET",
+    "$.outcomeId": "OUTCOME",
+    "$.side": "SIDE",
+    "$.size": "SIZE",
+    "$.price": "PRICE",
+    "$.timeInForce": "--tif",
+    "$.expiresAt": "--expires",
+    "$.postOnly": "--post-only",
+    "$.clientOrderId": "--client-order-id",
+    "$.orderId": "ORDER_ID",
+    "$.userId": "the user",
+    "venue": "--venue",
+    "market": "--market",
+    "marketId": "--market",
+    "status": "--status",
+    "orderId": "--order",
+    "clientOrderId": "--client-order-id",
+    "since": "--since",
+    "epoch": "--epoch",
+    "limit": "--limit",
+}
+"""Where it is in what was sent, as the command line calls it."""
+_BEGIN: Final = "Without --since and --epoch it begins with the oldest that is kept."
+_ADVICE: Final = {
+    "invalid_parameter": "See the command's --help.",
+    "invalid_body": "See the command's --help.",
+    "not_found": "Check the id.",
+    "token_missing": "Give --user NAME, or a token in ODDSWIRE_TOKEN.",
+    "token_invalid": "`oddswire token NAME` prints a good one.",
+    "token_expired": "`oddswire token NAME` prints a new one.",
+    "session_revoked": "`oddswire token NAME` signs in anew.",
+    "api_key_invalid": "Give one that `oddswire app key list APP` shows as live, in ODDSWIRE_API_KEY.",
+    "unknown_venue": "Give another --venue, or leave it out.",
+    "unknown_market": "`oddswire markets` lists them.",
+    "unknown_outcome": "`oddswire markets` lists each market's outcomes.",
+    "expiry_invalid": "--tif gtd wants --expires, such as 15m; the others take none.",
+    "post_only_invalid": "--post-only goes with --tif gtc and gtd only.",
+    "order_conflict": "Use a new --client-order-id.",
+    "order_finished": "There is nothing to cancel: `oddswire order list` shows how it ended.",
+    "rate_limited": "Wait a moment.",
+    "history_expired": _BEGIN,
+    "epoch_changed": _BEGIN,
+    "ahead": _BEGIN,
+}
+"""What to do next, where that is another thing than for a program."""
 
 
 def usage(detail: str) -> OperatorError:
@@ -13,11 +66,14 @@ def usage(detail: str) -> OperatorError:
 def one_line(fault: OddswireError) -> str:
     """Return what happened and what to do next, in one line."""
     said = " ".join(fault.detail.split())
+    for path, word in _WORDS.items():
+        if path.startswith("$."):
+            said = said.replace(f"`{path.removeprefix('$.')}`", word)
     if fault.path:
-        said = f"{said.rstrip('.')} (at {fault.path})"
+        said = f"{said.rstrip('.')} (at {_WORDS.get(fault.path, fault.path)})"
     if not said.endswith((".", "!", "?")):
         said += "."
-    return f"error: {said} {fault.meaning.action}"
+    return f"error: {said} {_ADVICE.get(fault.code, fault.meaning.action)}"
 
 
 def exit_code(fault: OddswireError) -> int:

@@ -35,7 +35,7 @@ def deposit(
     try:
         amount = parse_amount(dollars, "DOLLARS")
     except InvalidInput as fault:
-        raise usage(fault.detail) from fault
+        raise usage(f"DOLLARS is {dollars[:40]!r}. {fault.detail}") from fault
     signed = -amount if withdraw else amount
     act(database, lambda store, config: acts.deposit(store, config, SystemClock(), app, user, signed))
     exact = output.dollars(amount // 10_000) if amount % 10_000 == 0 else format_amount(amount)

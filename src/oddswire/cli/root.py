@@ -4,6 +4,7 @@ Commands import what they run inside their functions: `oddswire --help` must not
 """
 
 import os
+import re
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -131,6 +132,8 @@ def _write_nowhere() -> None:
 
 def _usage_line(fault: TyperException) -> str:
     said = " ".join(fault.format_message().split()).replace(" Value error,", "")
+    if re.fullmatch(r"No such option: -[\d.]\S*", said):
+        said = f"{said.rpartition(' ')[2].rstrip('.')} is taken for an option: amounts and counts are above 0."
     context: typer.Context | None = getattr(fault, "ctx", None)
     path = context.command_path if context is not None else "oddswire"
     return f"error: {said}{'' if said.endswith(('.', '?')) else '.'} See: {path} --help"

@@ -17,6 +17,8 @@ def token(
 ) -> None:
     """Sign a user in, and print the access token and nothing else.
 
+    The session lasts 30 days; `oddswire session list USER` shows it, `oddswire session revoke` ends it.
+
     Without options it asks the gateway of `oddswire serve --dev`. With --json it prints the refresh token too.
 
     Example:  export ODDSWIRE_TOKEN=$(oddswire token alice)

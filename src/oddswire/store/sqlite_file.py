@@ -37,7 +37,7 @@ def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
     """
     path = path.resolve()
     if not read_only:
-        _make(path)
+        _make(path, path)
         _must_be_writable(path)
         # a reader belongs to a store that is open: a link made since must not stop it
         must_have_one_name(path)
@@ -195,14 +195,14 @@ def restore(copy: Path, to: Path, *, force: bool = False, progress: Progress = _
     return history
 
 
-def _make(path: Path) -> None:
-    """Make a new file that nobody else may read, for it will hold signing keys."""
+def _make(path: Path, called: Path) -> None:
+    """Make a new file that nobody else may read, for it will hold signing keys; errors name it as it was `called`."""
     try:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     except FileExistsError:
         return
     except OSError as fault:
-        raise OperatorError("database_unusable", f"{path} cannot be made: {fault.strerror}.") from fault
+        raise OperatorError("database_unusable", f"{called} cannot be made: {fault.strerror}.") from fault
 
 
 def _must_be_writable(path: Path) -> None:
@@ -243,7 +243,7 @@ def _copied(path: Path, to: Path, progress: Progress) -> Iterator[Path]:
         raise OperatorError("database_unusable", f"There is no database {path}.")
     part = to.with_name(f"{to.name}.{os.getpid()}.part")
     part.unlink(missing_ok=True)
-    _make(part)
+    _make(part, to)
     try:
         _copy(path, part, progress)
         yield part
