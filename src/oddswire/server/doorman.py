@@ -1,7 +1,7 @@
 """Lets connections in, a few in each turn of the loop.
 
-A server of uvloop's own takes all that wait at once, two thousand in a turn when everybody reconnects, and whoever is
-served already waits until each has been looked at. Those who are not let in yet wait in the kernel's queue.
+A server of uvloop's own lets in one a turn, whatever else there is to do, and goes on when there is no file for the
+database or the operator any more. Those who are not let in yet wait in the kernel's queue.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from typing import Final
 import structlog
 
 AT_ONCE: Final = 4
-"""Connections let in in one turn: a millisecond's work, with what they say first."""
+"""Connections let in in one turn: a millisecond's work, with what they say first. More make others wait longer."""
 RETRY_SECONDS: Final = 1.0
 """How long nobody is let in when the system has no file or memory for another."""
 WARN_SECONDS: Final = 60
