@@ -1,7 +1,7 @@
 import pytest
 
 from oddswire.auth.identity import Identity
-from oddswire.auth.revocations import Kind, Revocation, Revocations
+from oddswire.auth.revocations import Kind, Revocation, Revocations, erased_subject
 from oddswire.ids import make_id
 
 NOW = 1_800_000_000_000
@@ -32,6 +32,9 @@ CASES = [
     ("its app, in the same millisecond", row(1, "app", "", NOW), True),
     ("its app, before it was on again", row(1, "app", "", NOW - 1), False),
     ("another app", row(1, "app", "", NOW + 1, app_id="other"), False),
+    ("its user, erased later", row(1, "user", erased_subject("demo", "ann"), NOW + 1), True),
+    ("its user, erased before", row(1, "user", erased_subject("demo", "ann"), NOW - 1), False),
+    ("another user, erased", row(1, "user", erased_subject("demo", "bob"), NOW + 1), False),
     ("a user named as nothing", row(1, "user", "", NOW + 1), False),
 ]
 
@@ -53,6 +56,8 @@ OUTSIDE = [
     ("its user, by a clock that is ahead", row(1, "user", "ann", NOW - 30_000), "ext_1", True),
     ("its user, before", row(1, "user", "ann", NOW - 30_001), "ext_1", False),
     ("another user", row(1, "user", "bob", NOW + 1), "sub_1", False),
+    ("its user, erased", row(1, "user", erased_subject("demo", "ann"), NOW - 30_000), "ext_1", True),
+    ("its user, erased before", row(1, "user", erased_subject("demo", "ann"), NOW - 30_001), "sub_1", False),
     ("its app", row(1, "app", "", NOW - 1), "ext_1", True),
     ("its app, before it was on again", row(1, "app", "", NOW - 30_001), "ext_1", False),
 ]

@@ -12,8 +12,12 @@ import pytest
 import structlog
 import websockets
 
-from oddswire.cli.databases import SCHEMAS
+from oddswire.auth import revocations
+from oddswire.auth.identity import Identity
+from oddswire.auth.revocations import Revocations
+from oddswire.cli.databases import SCHEMAS, opened
 from oddswire.client import Client
+from oddswire.clock import SystemClock
 from oddswire.store.queries import all_statements
 from oddswire.testing.gateway import RunningGateway, running_gateway
 from oddswire.wire.bodies import SignedIn
@@ -161,6 +165,25 @@ async def test_an_erased_user_is_gone_and_the_books_agree(cli: Cli, tmp_path: Pa
             await is_refused(gateway, signed)
         await starts_anew(gateway)
         assert (await cli("check")).code == 0
+
+
+async def test_a_provider_s_tokens_of_an_erased_user_end_and_what_ends_them_is_swept(cli: Cli, tmp_path: Path) -> None:
+    async with running_gateway(tmp_path) as gateway:
+        await gateway.sign_in(ALICE)
+    assert (await cli("user", "erase", f"{gateway.app_id}/{ALICE}", "--yes")).code == 0
+    now = SystemClock().now()
+
+    def outside(issued_at: int) -> Identity:
+        return Identity(gateway.app_id, ALICE, "sub_x", issued_at, now + 3_600_000)
+
+    async with opened(gateway.database) as store:
+        revoked = Revocations()
+        revoked.take(await store.read(lambda tx: revocations.after(tx, 0)), now)
+        assert revoked.is_revoked(outside(now - 60_000))
+        assert not revoked.is_revoked(outside(now + 60_000))
+        await store.write(lambda tx: revocations.sweep(tx, now + 31 * 86_400_000))
+        left = await store.read(lambda tx: revocations.after(tx, 0))
+    assert [row.subject.partition("-")[0] for row in left] == ["erased"]
 
 
 async def test_the_books_of_an_erased_user_go_on(cli: Cli, tmp_path: Path) -> None:

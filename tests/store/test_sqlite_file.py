@@ -189,6 +189,15 @@ def test_the_lock_goes_with_its_process(path: Path) -> None:
     lock(path).close()
 
 
+def test_the_lock_is_nobody_else_s_to_take(path: Path) -> None:
+    there = path.with_name(path.name + ".lock")
+    for before in (None, 0o644):
+        if before is not None:
+            there.chmod(before)
+        lock(path).close()
+        assert stat.S_IMODE(there.stat().st_mode) == 0o600
+
+
 def test_a_database_that_could_not_be_opened_is_not_locked(path: Path) -> None:
     path.write_bytes(b"ruins")
     refused(path, "database_foreign", "is no SQLite database", exclusive=True)

@@ -4,6 +4,7 @@ Rows carry a running number, so that a node asks only for what it has not seen. 
 it speaks of could live.
 """
 
+import hashlib
 from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
@@ -20,6 +21,13 @@ _ISSUE_MARGIN = 60_000
 
 OUTSIDE_LEEWAY = 30_000
 """How far (ms) an identity provider's clock may be ahead of ours."""
+_ERASED = "erased#"
+
+
+def erased_subject(app_id: str, user_id: str) -> str:
+    """Return the subject of a row that speaks of a user whose id is not to be in the file any more."""
+    digest = hashlib.blake2b(f"{app_id}\0{user_id}".encode(), digest_size=16, person=b"oddswire-erased")
+    return _ERASED + digest.hexdigest()
 
 
 class Revocation(NamedTuple):
@@ -42,7 +50,7 @@ class Revocation(NamedTuple):
         if self.kind == "session":
             shared = self.subject.startswith(PROVIDER_USER)
             return self.subject == identity.session_id and not (shared and identity.issued_at > self.at)
-        if self.kind == "user" and self.subject != identity.user_id:
+        if self.kind == "user" and self.subject != identity.user_id and self.subject != _erased(identity):
             return False
         if identity.is_outside:
             # its clock may be ahead of ours by as much as is let pass
@@ -88,6 +96,7 @@ class Revocations:
 
     def __init__(self) -> None:
         self._rows: dict[tuple[Kind, str, str], Revocation] = {}
+        self._some_erased = False
         self._listeners: list[Callable[[Sequence[Revocation]], None]] = []
         self.number = 0
         """The newest row taken in."""
@@ -108,6 +117,7 @@ class Revocations:
                 listener(fresh)
 
     def _add(self, row: Revocation) -> None:
+        self._some_erased = self._some_erased or row.subject.startswith(_ERASED)
         key = (row.kind, row.app_id, row.subject)
         known = self._rows.get(key, row)
         self._rows[key] = row._replace(at=max(row.at, known.at), expires_at=max(row.expires_at, known.expires_at))
@@ -115,6 +125,7 @@ class Revocations:
     def forget(self, now: int) -> None:
         """Drop what speaks of dead tokens only."""
         self._rows = {key: row for key, row in self._rows.items() if row.expires_at > now}
+        self._some_erased = any(row.subject.startswith(_ERASED) for row in self._rows.values())
 
     def is_revoked(self, identity: Identity) -> bool:
         """Tell whether this token is refused, expired or not."""
@@ -123,6 +134,7 @@ class Revocations:
             self._rows.get(("session", app_id, identity.session_id)),
             self._rows.get(("user", app_id, identity.user_id)),
             self._rows.get(("app", app_id, "")),
+            self._rows.get(("user", app_id, _erased(identity))) if self._some_erased else None,
         )
         return any(row is not None and row.covers(identity) for row in rows)
 
@@ -131,5 +143,10 @@ class Revocations:
 
         That is `now`, but for a revocation in the same millisecond or before the clock was set back.
         """
-        rows = (self._rows.get(("user", app_id, user_id)), self._rows.get(("app", app_id, "")))
+        users = user_id, erased_subject(app_id, user_id)
+        rows = (*(self._rows.get(("user", app_id, user)) for user in users), self._rows.get(("app", app_id, "")))
         return max(now, *(0 if row is None else row.at + 1 for row in rows))
+
+
+def _erased(identity: Identity) -> str:
+    return erased_subject(identity.app_id, identity.user_id)

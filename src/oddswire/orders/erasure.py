@@ -48,6 +48,10 @@ def erase(tx: Tx, app_id: str, user_id: str, name: str, actor: str, now: int) ->
         revocations.add(tx, "session", app_id, session_id, now)
     # kept under another subject, for numbers are counted on from the newest; it speaks of sessions revoked above too
     tx.run("erasure.rename_revocations", app_id, user_id, name)
+    # a provider's tokens name no session of ours: they are refused by what the user's id comes to, until all are dead
+    revocations.add(tx, "user", app_id, revocations.erased_subject(app_id, user_id), now)
+    # the newest row is never swept, and that one must be
+    revocations.add(tx, "user", app_id, name, now)
     tx.run("erasure.delete_disconnects", app_id, user_id)
     ended = tx.run("erasure.delete_sessions", app_id, user_id)
     tx.run("erasure.strip_orders", stream.stream_id)

@@ -126,7 +126,7 @@ def lock(path: Path) -> IO[str]:
     path = path.resolve()
     lock_path = path.with_name(path.name + ".lock")
     try:
-        held = lock_path.open("a+")
+        held = _own(lock_path)
     except OSError as fault:
         raise OperatorError("database_unusable", f"{lock_path} cannot be made: {fault.strerror}.") from fault
     try:
@@ -134,6 +134,15 @@ def lock(path: Path) -> IO[str]:
     except BaseException:
         held.close()
         raise
+    return held
+
+
+def _own(path: Path) -> IO[str]:
+    """Open a file that nobody else may open: who can read it can hold its lock."""
+    held = open(path, "a+", opener=lambda name, flags: os.open(name, flags, 0o600))  # noqa: SIM115 - it is held as long as the database
+    with contextlib.suppress(PermissionError):
+        # one of another user is as safe as they have made it
+        os.fchmod(held.fileno(), 0o600)
     return held
 
 
