@@ -25,7 +25,7 @@ CODES: dict[str, Code] = {
     "app_id_missing": Code(400, "No app", "Send the app's id: `appId` on the socket, the `x-app-id` header over HTTP."),
     "early_bytes": Code(400, "Bytes before the upgrade", "Wait for the 101 answer before sending anything."),
     "bad_handshake": Code(400, "Not a WebSocket handshake", "Connect with a WebSocket client, version 13."),
-    "invalid_http": Code(400, "Not HTTP", "Send well-formed HTTP/1.1."),
+    "invalid_http": Code(400, "Not HTTP", "Send well-formed HTTP/1.1, with one `Origin` at most."),
     "head_too_large": Code(431, "Head too large", "Send at most 32 KiB of request line and headers."),
     "upgrade_required": Code(426, "Upgrade required", "Connect with a WebSocket client, version 13."),
     "body_too_large": Code(413, "Body too large", "Send at most 64 KiB."),

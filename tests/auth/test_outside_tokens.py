@@ -55,6 +55,7 @@ def hs256(secret: bytes, header: dict[str, Any]) -> str:
 
 GOOD = signed(HEADER, CLAIMS)
 HEAD, BODY, SIGNATURE = GOOD.split(".")
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 UNSIGNED = base64.urlsafe_b64encode(msgspec.json.encode({"alg": "none", "typ": "JWT"})).rstrip(b"=").decode()
 X = public("Ed25519")["x"]
 DEEP = b'{"iss": "https://id.example/", "more": ' + b"[" * 2500
@@ -71,6 +72,7 @@ BAD: dict[str, str] = {
     "a line end": f"{GOOD}\n",
     "plain base64": GOOD.replace("-", "+").replace("_", "/") + "/",
     "no signature": f"{HEAD}.{BODY}.",
+    "another spelling of the signature": GOOD[:-1] + LETTERS[LETTERS.index(GOOD[-1]) + 1],
     "another signature": f"{HEAD}.{BODY}.{'A' * 86}",
     "a short signature": f"{HEAD}.{BODY}.{SIGNATURE[:-4]}",
     "another body": f"{HEAD}.{token(NOW, sub='bob').split('.')[1]}.{SIGNATURE}",

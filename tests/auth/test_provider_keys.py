@@ -6,7 +6,14 @@ from collections.abc import AsyncIterator
 import pytest
 
 from oddswire.auth.jwks import UnusableKeys
-from oddswire.auth.provider_keys import EARLY_SECONDS, REFRESH_SECONDS, RETRY_SECONDS, STALE_SECONDS, ProviderKeys
+from oddswire.auth.provider_keys import (
+    EARLY_SECONDS,
+    REFRESH_SECONDS,
+    RETRY_SECONDS,
+    STALE_SECONDS,
+    ProviderKeys,
+    UnknownKey,
+)
 from oddswire.auth.providers import Provider
 from oddswire.errors import Refused, Unavailable
 from tests.auth.conftest import NOW, HandClock
@@ -176,6 +183,39 @@ async def test_a_new_key_while_the_provider_is_down_cannot_be_known(
     assert await outcome(keys, "1") == "1"
     with pytest.raises(Refused):
         await keys.find("1", "RS256")
+
+
+async def test_a_key_that_is_none_of_the_known_is_told_from_one_where_none_is_known(
+    keys: ProviderKeys, house: House, clock: HandClock
+) -> None:
+    house.body = DOWN
+    with pytest.raises(Unavailable) as fault:
+        await keys.find("2", "ES256")
+    assert not isinstance(fault.value, UnknownKey)
+    house.body = jwk_set(public("ES256", "1"))
+    clock.at += int(RETRY_SECONDS * 1000)
+    await tended(keys, 2)
+    house.body = DOWN
+    clock.at += int(EARLY_SECONDS * 1000)
+    with pytest.raises(UnknownKey):
+        await keys.find("2", "ES256")
+
+
+async def test_who_has_to_wait_asks_first_and_may_be_told_not_to(
+    keys: ProviderKeys, house: House, clock: HandClock
+) -> None:
+    def not_now() -> None:
+        raise PermissionError
+
+    with pytest.raises(PermissionError):
+        await keys.find("1", "ES256", not_now)
+    await until(lambda: keys.reads)
+    assert (await keys.find("1", "ES256", not_now)).kid == "1"
+    with pytest.raises(Refused):
+        await keys.find("2", "ES256", not_now)  # asked for a moment ago: there is nothing to wait for
+    clock.at += int(EARLY_SECONDS * 1000)
+    with pytest.raises(PermissionError):
+        await keys.find("2", "ES256", not_now)
 
 
 async def test_a_token_does_not_wait_longer_than_it_may(

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from oddswire.server import gated_http
-from oddswire.testing.gateway import RunningGateway
+from oddswire.testing.gateway import ORIGIN, RunningGateway
 from tests.server.test_abuse import gateway_with
 from tests.server.test_abuse import stopped_clock as stopped_clock
 
@@ -102,6 +102,21 @@ async def test_who_sends_far_ahead_is_cut_off_after_what_waits(tmp_path: Path) -
             answers = await reader.read()
         assert answers.count(b"HTTP/1.1 200") == 1 + gated_http.MOST_WAITING
         writer.close()
+
+
+@pytest.mark.parametrize("second", [ORIGIN, "https://evil.example"])
+@pytest.mark.parametrize(
+    "request_", ["GET /venues", "OPTIONS /trading/orders", "POST /auth/token", "GET /ws?appId=demo", "GET /healthz"]
+)
+async def test_two_origins_are_refused(tmp_path: Path, request_: str, second: str) -> None:
+    upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: "
+    upgrade += "dGhlIHNhbXBsZSBub25jZQ==\r\n"
+    head = f"{request_} HTTP/1.1\r\n{HEAD}{upgrade if '/ws' in request_ else ''}Origin: {ORIGIN}\r\n"
+    async with gateway_with(tmp_path) as gateway:
+        assert not (await head_of(gateway, f"{head}\r\n")).startswith("HTTP/1.1 400 ")
+        refused = await head_of(gateway, f"{head}Origin: {second}\r\n\r\n")
+        assert refused.startswith("HTTP/1.1 400 ")
+        assert "access-control-allow-origin" not in refused.lower()
 
 
 async def test_who_reads_no_answer_is_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -127,3 +127,14 @@ def test_a_standing_is_what_can_be_taken_at_once(steps: list[tuple[float, bool]]
 def test_an_allowance_of_nothing_is_a_mistake(rate: float, burst: int, keys: int) -> None:
     with pytest.raises(ValueError, match="lets something through"):
         Allowance(rate, burst, keys)
+
+
+def test_what_is_given_back_was_never_taken_and_nobody_gets_more_than_a_burst() -> None:
+    allowance = Allowance(per_second=1, burst=2)
+    assert [allowance.take("ann", 0.0) for _ in range(2)] == [0.0, 0.0]
+    allowance.give_back("ann", 0.0)
+    assert allowance.take("ann", 0.0) == 0.0
+    assert allowance.take("ann", 0.0) == pytest.approx(1.0)
+    for _ in range(5):
+        allowance.give_back("ann", 0.0)
+    assert allowance.standing("ann", 0.0) == Standing(2, 2, 0.0)

@@ -56,6 +56,21 @@ async def test_a_bad_token_at_connect(world: World, token: str, close: int) -> N
     assert line.socket.closed == (close, {"code": token})
 
 
+async def test_who_waits_for_somebody_else_holds_a_seat_of_the_address(world: World) -> None:
+    signed_in = await world.signed_in(ANN)
+    signed_in.text(action="authenticate", token="late:")
+    waiting = [world.connect("late:") for _ in range(3)]
+    await until(lambda: waiting[2].socket.closed)
+    assert waiting[2].socket.said()[0]["code"] == "too_many_connections"
+    assert waiting[2].socket.closed == (4203, {"code": "too_many_connections"})
+    assert [line.socket.closed for line in (*waiting[:2], signed_in)] == [None] * 3
+    assert world.connect().socket.closed is not None
+    for _ in range(2):  # whose token waits for nobody needs none
+        await world.signed_in(ANN)
+    waiting[0].connection.closed(1000)
+    assert world.connect().socket.closed is None
+
+
 async def test_a_bad_token_later_leaves_the_stream_alone(world: World) -> None:
     line = await world.signed_in(ANN)
     line.text(action="authenticate", token="token_expired")

@@ -13,7 +13,7 @@ from oddswire.auth.identity import Identity
 from oddswire.auth.jwks_fetch import JwksFetch
 from oddswire.auth.keys import KeyRing, KeyRow
 from oddswire.auth.outside import Outside
-from oddswire.auth.provider_keys import Fetch
+from oddswire.auth.provider_keys import Asking, Fetch, freely
 from oddswire.auth.providers import Provider
 from oddswire.auth.revocations import Revocation, Revocations
 from oddswire.auth.sessions import Session
@@ -133,7 +133,7 @@ class Authority:
         """
         return self._verifier.verify(token, app_id, self._clock.now())
 
-    async def identify(self, token: str, app_id: str) -> Identity:
+    async def identify(self, token: str, app_id: str, asking: Asking = freely) -> Identity:
         """Return who a token speaks for: one of ours, or of the app's identity provider.
 
         It waits only for a key that the provider has to be asked for; its look at revocations is the last it does.
@@ -141,11 +141,12 @@ class Authority:
         Raises:
             Refused: as `verify_token`.
             Unavailable: `provider_unavailable`: whether the provider's token is good cannot be found out now.
+            Exception: what `asking` raises, which is called before the provider is waited for.
         """
         unproven = self.outside.reads(token, app_id)
         if unproven is None:
             return self.verify_token(token, app_id)
-        identity = await self.outside.verify(token, unproven, app_id)
+        identity = await self.outside.verify(token, unproven, app_id, asking)
         if self._clock.now() >= identity.expires_at:
             raise Refused("token_expired", "The access token has expired.")
         if self.revocations.is_revoked(identity):

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 from oddswire.auth.identity import Identity
 from oddswire.auth.jwks import KeySet
 from oddswire.auth.outside_tokens import Unproven, not_taken, prove, read
-from oddswire.auth.provider_keys import Fetch, ProviderKeys
+from oddswire.auth.provider_keys import Asking, Fetch, ProviderKeys, freely
 from oddswire.auth.providers import Provider
 from oddswire.auth.tokens import ISSUER, MAX_TOKEN_BYTES
 from oddswire.clock import Clock
@@ -89,12 +89,13 @@ class Outside:
         found = read(token)
         return None if found is None or found.issuer == ISSUER else found
 
-    async def verify(self, token: str, unproven: Unproven, app_id: str) -> Identity:
+    async def verify(self, token: str, unproven: Unproven, app_id: str, asking: Asking = freely) -> Identity:
         """Return whom a token of an app's provider proves; expiry and revocation are asked by the caller afterwards.
 
         Raises:
             Refused: `token_invalid`.
             Unavailable: `provider_unavailable`.
+            Exception: what `asking` raises, which is called before the provider is waited for.
         """
         known = self._known[app_id]
         if unproven.issuer != known.provider.issuer:
@@ -104,7 +105,7 @@ class Outside:
         if proved is not None and proved.counts(app_id, known.keys) and self.holds(proved.identity):
             self._proved.move_to_end(name)
             return proved.identity
-        key = await known.find(unproven.kid, unproven.algorithm)
+        key = await known.find(unproven.kid, unproven.algorithm, asking)
         identity = prove(unproven, key, known.provider, self._clock.now())
         if not self.holds(identity):
             # it was changed while this token waited for its key

@@ -130,4 +130,8 @@ def _session_id(provider: Provider, user_id: str, sid: str | None) -> str:
 
 
 def _decode(part: str) -> bytes:
-    return urlsafe_b64decode(part + "=" * (-len(part) % 4))
+    decoded = urlsafe_b64decode(part + "=" * (-len(part) % 4))
+    # the last character may have bits that mean nothing: one token must not have several spellings
+    if urlsafe_b64encode(decoded).rstrip(b"=") != part.encode():
+        raise ValueError("not the one spelling of these bytes")
+    return decoded

@@ -23,6 +23,18 @@ STALE_SECONDS: Final = 24 * 3600.0
 WAIT_SECONDS: Final = 6.0
 _log = structlog.get_logger(__name__)
 
+Asking = Callable[[], None]
+"""Called before a token waits for its provider; what it raises ends the look at the token."""
+
+
+def freely() -> None:
+    """Let every token wait."""
+
+
+class UnknownKey(Unavailable):
+    """`provider_unavailable` for a token whose key is none of those known: it may well be made up."""
+
+
 Fetch = Callable[[str], Awaitable[bytes]]
 """Return the JWK Set at a URL, or raise `UnusableKeys`; bounded in time and size."""
 
@@ -60,12 +72,13 @@ class ProviderKeys:
         if self._is_due(RETRY_SECONDS if self._failed else REFRESH_SECONDS):
             self._ask()
 
-    async def find(self, kid: str | None, algorithm: Algorithm | None) -> Key:
+    async def find(self, kid: str | None, algorithm: Algorithm | None, asking: Asking = freely) -> Key:
         """Return the key that a token names, waiting a few seconds where the provider has to be asked for it.
 
         Raises:
             Refused: `token_invalid`: the provider has no such key.
-            Unavailable: `provider_unavailable`: that could not be found out.
+            Unavailable: `provider_unavailable`: that could not be found out; `UnknownKey` where others are known.
+            Exception: what `asking` raises.
         """
         if algorithm is None or (algorithm == "HS256") != (self.provider.secret is not None):
             raise not_taken("its algorithm is not one of the provider's")
@@ -73,10 +86,11 @@ class ProviderKeys:
         if found is None and self._is_worth_asking(kid):
             if self._is_due(EARLY_SECONDS):
                 self._ask()
-            await self._wait()
+            await self._wait(asking)
             found = self._known(kid, algorithm)
             if found is None and (self.keys is None or self._failed):
-                raise Unavailable("provider_unavailable", "The keys of the app's identity provider cannot be read now.")
+                fault = Unavailable if self.keys is None else UnknownKey
+                raise fault("provider_unavailable", "The keys of the app's identity provider cannot be read now.")
         if found is not None:
             return found
         raise not_taken("the provider has no such key")
@@ -105,9 +119,10 @@ class ProviderKeys:
         self._asked_at = self._clock.monotonic()
         self._task = asyncio.get_running_loop().create_task(self._read())
 
-    async def _wait(self) -> None:
+    async def _wait(self, asking: Asking) -> None:
         """Wait for an answer that is on its way; who waits no longer leaves it to the others."""
         if self._task is not None:
+            asking()
             await asyncio.wait((self._task,), timeout=WAIT_SECONDS)
 
     async def _read(self) -> None:

@@ -13,8 +13,9 @@ import structlog
 
 from oddswire.auth.authority import Authority
 from oddswire.auth.identity import Identity
+from oddswire.auth.provider_keys import Asking, UnknownKey, freely
 from oddswire.clock import Clock
-from oddswire.errors import Limited, Refused
+from oddswire.errors import Limited, Refused, Unavailable
 from oddswire.server.addresses import Proxies
 from oddswire.server.limits import Allowance, Limits
 from oddswire.server.websocket import PATH, Refusal, parsed_query
@@ -44,10 +45,45 @@ class _Stop(NamedTuple):
     key: str
 
 
+class _Look:
+    """A look at one token: what it has taken of the failures of `key` while nobody knows whether it is good."""
+
+    def __init__(self, failed: Allowance, key: str, clock: Clock) -> None:
+        self._failed = failed
+        self._key = key
+        self._clock = clock
+        self._taken = False
+
+    def begin(self) -> None:
+        """Take one, once however often it has to wait.
+
+        Raises:
+            Limited: as many as may fail have failed or wait already.
+        """
+        if self._taken:
+            return
+        if seconds := self._failed.take(self._key, self._clock.monotonic()):
+            raise Limited("rate_limited", _BAD_TOKENS, retry_after=seconds)
+        self._taken = True
+
+    def end(self) -> None:
+        """Give back what was taken."""
+        if self._taken:
+            self._failed.give_back(self._key, self._clock.monotonic())
+            self._taken = False
+
+    def fail(self, key: str) -> None:
+        """Take one for good, of `key`."""
+        if not self._taken or key != self._key:
+            self.end()
+            self._failed.take(key, self._clock.monotonic())
+
+
 class Gate:
     """What every call and every upgrade passes first.
 
-    `identify` tells who a token speaks for, `pages` returns the CORS headers of an answer to a page.
+    `identify` tells who a token speaks for, and calls what it is given before it waits for a provider; `pages` returns
+    the CORS headers of an answer to a page.
     """
 
     def __init__(
@@ -55,7 +91,7 @@ class Gate:
         limits: Limits,
         proxies: Proxies,
         authority: Authority,
-        identify: Callable[[str, str], Awaitable[Identity]],
+        identify: Callable[[str, str, Asking], Awaitable[Identity]],
         clock: Clock,
         pages: Callable[[str, Mapping[str, str]], dict[str, str]],
     ) -> None:
@@ -86,25 +122,43 @@ class Gate:
             found = _Stop("address", "Too many calls from this address.", most, network)
         return None if found is None else self._refusal(found, address, path, headers)
 
-    async def verify(self, token: str, app_id: str, address: str) -> Identity:
+    async def verify(self, token: str, app_id: str, address: str, asking: Asking = freely) -> Identity:
         """Return who an access token speaks for; one that is not good counts against its address, or against itself.
 
         A token that is ours, but has expired or was revoked, is what many clients of one address may have at once, and
         nobody can make more of them: it counts for itself alone.
 
+        A token that has to wait for its provider counts as bad until it is shown to be good, so that no more of them
+        wait at once than may fail; `asking` is called before it waits. One whose key the provider cannot be asked for
+        is as bad as others, unless no key is known at all: then it is no more than a refused call.
+
         Raises:
             Refused: `token_invalid`, `token_expired`, `session_revoked`.
             Unavailable: `provider_unavailable`, `store_unavailable`.
             Limited: too many bad ones.
+            Exception: what `asking` raises.
         """
         network, now, failed = network_of(address), self._clock.monotonic(), self._limits.failed_tokens
         if key := self._key_of_failures(token, network, now):
             raise Limited("rate_limited", _BAD_TOKENS, retry_after=failed.wait(key, now))
+        look = _Look(failed, network if self._authority.recall_token(token) is None else _mark(token), self._clock)
+
+        def wait() -> None:
+            asking()
+            look.begin()
+
         try:
-            return await self._identify(token, app_id)
-        except Refused:
-            failed.take(_mark(token) if self._authority.recall_token(token) else network, now)
+            identity = await self._identify(token, app_id, wait)
+        except (Refused, UnknownKey):
+            look.fail(_mark(token) if self._authority.recall_token(token) else network)
             raise
+        except Unavailable as fault:
+            look.end()
+            if fault.code == "provider_unavailable":
+                self.refused(address)
+            raise
+        look.end()
+        return identity
 
     def refused(self, address: str) -> None:
         """Count a call of nobody, or a connect, that was refused."""

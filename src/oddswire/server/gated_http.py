@@ -13,6 +13,8 @@ from oddswire.server.websocket import Refusal, refusal_body
 
 UNREAD: Final = 64 * 1024
 """Bytes of answers that a client has not read: who sends on all the same is cut off."""
+TWO_ORIGINS: Final = Refusal(400, "invalid_http", "The request has more than one `Origin`.")
+"""What looks at the origin must not see another one than what decides by it."""
 MOST_WAITING: Final = 8
 """Requests that one connection may send ahead of an earlier one's answer; who sends more is cut off after them.
 
@@ -65,6 +67,9 @@ class GatedHttp(GatewayHttp):
         url = httptools.parse_url(self.url)
         method, path = self.parser.get_method(), _path(url.path or b"/")
         stop = self.gate.stop(address, method, path, url.query or b"", self.headers)
+        if stop is None and sum(name == b"origin" for name, _ in self.headers) > 1:
+            self.gate.refused(address)
+            stop = TWO_ORIGINS
         if stop is None:
             super().on_headers_complete()
             return

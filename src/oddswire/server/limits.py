@@ -56,6 +56,10 @@ class Allowance:
         self._keep(key, level if missing else level - 1.0, now)
         return missing
 
+    def give_back(self, key: str, now: float) -> None:
+        """Take back a `take`."""
+        self._keep(key, min(self._burst, self._level(key, now) + 1.0), now)
+
     def charge(self, key: str, now: float) -> None:
         """Take one even if there is none, down to a burst's debt: for what is known only once it has happened."""
         self._keep(key, max(-self._burst, self._level(key, now) - 1.0), now)

@@ -5,6 +5,7 @@ from typing import Final
 
 from oddswire.auth.authority import Authority
 from oddswire.auth.identity import Identity
+from oddswire.auth.provider_keys import Asking
 from oddswire.orders.desk import Desk
 
 _REMEMBERED: Final = 20_000
@@ -18,7 +19,7 @@ class Newcomers:
         self._desk = desk
         self._seen: OrderedDict[tuple[str, str], int] = OrderedDict()
 
-    async def identify(self, token: str, app_id: str) -> Identity:
+    async def identify(self, token: str, app_id: str, asking: Asking) -> Identity:
         """Return who a token speaks for; its look at revocations is the last it does.
 
         A provider's user is opened as by `POST /auth/token`, at the first token and at each newer one: a venue that
@@ -27,8 +28,9 @@ class Newcomers:
         Raises:
             Refused: `token_invalid`, `token_expired`, `session_revoked`.
             Unavailable: `provider_unavailable`, `store_unavailable`.
+            Exception: what `asking` raises, which is called before the provider is waited for.
         """
-        identity = await self._authority.identify(token, app_id)
+        identity = await self._authority.identify(token, app_id, asking)
         user = app_id, identity.user_id
         if not identity.is_outside or identity.issued_at <= self._seen.get(user, -1):
             return identity
@@ -38,4 +40,4 @@ class Newcomers:
         if len(self._seen) > _REMEMBERED:
             self._seen.popitem(last=False)
         # much may have happened while the accounts were opened
-        return await self._authority.identify(token, app_id)
+        return await self._authority.identify(token, app_id, asking)

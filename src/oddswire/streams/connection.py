@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import structlog
 
 from oddswire.auth.identity import Identity
+from oddswire.auth.provider_keys import Asking
 from oddswire.clock import Clock
 from oddswire.errors import Limited, OddswireError, Refused, Unavailable
 from oddswire.streams.delivery import place
@@ -40,9 +41,9 @@ REPLIES_BYTES = 64 * 1024
 
 _logger = structlog.get_logger("oddswire.streams")
 
-VerifyToken = Callable[[str, str, str], Awaitable[Identity]]
-"""Return whom a token proves, given it, the app and the client's address, or raise `Refused`, `Unavailable` or
-`Limited`. It looks at revocations last of all."""
+VerifyToken = Callable[[str, str, str, Asking], Awaitable[Identity]]
+"""Return whom a token proves, given it, the app, the client's address and what is called before the token waits for
+somebody else, or raise `Refused`, `Unavailable` or `Limited`. It looks at revocations last of all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,7 +246,7 @@ class Connection:
     async def _verify(self, token: str) -> None:
         clock = self._node.clock
         try:
-            identity = await self._node.verify(token, self.app_id, self.address)
+            identity = await self._node.verify(token, self.app_id, self.address, self._hold_seat)
         except (Refused, Unavailable, Limited) as error:
             if isinstance(error, Unavailable) and self._session.state is State.CONNECTING:
                 raise
@@ -257,6 +258,16 @@ class Connection:
             if before is not None and before.session_id != identity.session_id:
                 self._depart(before, self._feed)
         self._do(outputs)
+
+    def _hold_seat(self) -> None:
+        """Be counted under the address while it is not known whose connection this is.
+
+        Raises:
+            Limited: `too_many_connections`.
+        """
+        roster = self._node.roster
+        if self.identity is None and not roster.seat(self, None):
+            raise Limited("too_many_connections", roster.why_full(self, None), retry_after=1.0)
 
     async def _join(self, since: int | None, epoch: str | None, wanted: int | None) -> None:
         identity = self.identity

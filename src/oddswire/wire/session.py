@@ -32,7 +32,11 @@ from oddswire.wire.liveness import LOOK_MS, Liveness, Sign
 
 FRAMES_A_SECOND = 20
 REFUSED_A_MINUTE = 10
-_CLOSES = {"session_revoked": codes.SIGNED_OUT, "rate_limited": codes.RATE_LIMITED}
+_CLOSES = {
+    "session_revoked": codes.SIGNED_OUT,
+    "rate_limited": codes.RATE_LIMITED,
+    "too_many_connections": codes.TOO_MANY_CONNECTIONS,
+}
 WARNING_MS = 60_000
 GRACE_MS = 5_000
 
