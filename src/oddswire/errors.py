@@ -105,7 +105,7 @@ CODES: dict[str, Code] = {
     "app_exists": Code(409, "App exists already", "Choose another id; `oddswire app list` shows them."),
     "key_exists": Code(409, "API key exists already", "Choose another name, or end the key of that name first."),
     "orders_live": Code(
-        409, "Orders unfinished", "Serve the database, cancel them with `oddswire order cancel-all`, and stop it again."
+        409, "Orders unfinished", "Serve the database, cancel them with `oddswire user cancel`, and stop it again."
     ),
     "output_unusable": Code(0, "Output cannot be written", "Make room, or give it another place."),
     "usage": Code(0, "Cannot do that", "See the command's --help."),

@@ -1,5 +1,6 @@
 """What `backup`, `restore` and `check` draw while they work, where somebody looks."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -76,3 +77,15 @@ async def test_what_is_in_the_way_is_said_with_what_to_do_about_it(cli: Cli, dat
     line = one_error_line(await cli("restore", copy, "-d", str(database)), 2)
     assert "--force puts the backup in its place" in line
     assert "rights and space" not in line
+
+
+async def test_who_copied_and_who_went_back_is_written_down(cli: Cli, database: Path) -> None:
+    copy, at = database.with_name("copy.db"), ("-d", str(database))
+    assert (await cli("backup", str(copy), *at)).code == 0
+    await cli("app", "disable", "shop", *at)
+    assert (await cli("restore", str(copy), "--force", *at)).code == 0
+    listed = [json.loads(line) for line in (await cli("acts", "--json", *at)).out.splitlines()]
+    assert [(act["act"], act["detail"].get("copy")) for act in listed][:2] == [
+        ("database.restore", "copy.db"),
+        ("app.create", None),
+    ]

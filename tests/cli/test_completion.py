@@ -23,7 +23,7 @@ printf '%s\\n' "${COMPREPLY[@]}"
     ("words", "at", "offered"),
     [
         ("oddswire us", 1, ["user"]),
-        ("oddswire user ", 2, ["list", "kick", "export", "erase"]),
+        ("oddswire user ", 2, ["list", "kick", "cancel", "export", "erase"]),
         ("oddswire session list --data", 3, ["--database"]),
         ("oddswire order place m yes b", 5, ["buy"]),
     ],

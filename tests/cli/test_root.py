@@ -47,7 +47,7 @@ def test_every_command_is_there() -> None:
         *("app provider", "app provider set", "app provider show", "app provider remove"),
         *("app enable", "app origins", "app key", "app key add", "app key list", "app key revoke"),
         *("acts", "user export", "user erase"),
-        *("user", "user list", "user kick", "session", "session list", "session revoke"),
+        *("user", "user list", "user kick", "user cancel", "session", "session list", "session revoke"),
         *("paper", "paper deposit", "paper resolve", "paper pause", "paper resume"),
         *("paper fault", "paper fault delay", "paper fault no-answer", "paper fault duplicate", "paper fault reorder"),
         *("paper fault late-fill", "paper fault reverse", "paper fault list", "paper fault clear"),

@@ -234,7 +234,7 @@ async def test_unfinished_orders_are_in_the_way(cli: Cli, tmp_path: Path) -> Non
         await buy(gateway, (await gateway.sign_in(ALICE)).access_token, "0.01", OWN_ID)
     line = one_error_line(await cli("user", "erase", f"demo/{ALICE}", "--yes"), 1)
     assert "1 unfinished order" in line
-    assert "cancel-all" in line
+    assert "user cancel" in line
     assert of("order", await exported(cli))[0]["clientOrderId"] == OWN_ID
 
 

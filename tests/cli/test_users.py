@@ -178,3 +178,18 @@ async def test_watch_ends_with_a_line_when_the_user_is_signed_out(gateway: Runni
     assert (code, out) == (1, "")
     assert err.startswith("error: ")
     assert len(err.splitlines()) == 1
+
+
+async def test_all_orders_of_a_user_are_canceled_without_a_key_of_the_app(cli: Cli, gateway: RunningGateway) -> None:
+    at = ("--app", gateway.app_id, "--database", str(gateway.database))
+    resting = ("fed-cut-dec", "yes", "buy", "1", "0.01", "--user", "ann")
+    for _ in range(2):
+        assert (await cli("order", "place", *resting)).code == 0
+    assert (await cli("user", "cancel", "ann", *at)).out == "2 cancels of ann asked for.\n"
+    async with asyncio.timeout(10):
+        while (await cli("order", "list", "--user", "ann", "--status", "open", "--json")).out:
+            await asyncio.sleep(0.1)
+    assert (await cli("user", "cancel", "ann", *at)).out == "0 cancels of ann asked for.\n"
+    assert "no user 'anne'" in one_error_line(await cli("user", "cancel", "anne", *at), 1)
+    acts = [json.loads(line)["act"] for line in (await cli("acts", "--json", *at[2:])).out.splitlines()]
+    assert acts.count("user.cancel") == 1

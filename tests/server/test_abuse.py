@@ -195,6 +195,18 @@ async def test_calls_of_nobody_that_are_refused_again_and_again_are_stopped(tmp_
             assert {(await ann.get("/trading/orders/ord_x")).status_code for _ in range(20)} == {404}
 
 
+async def test_refused_calls_of_others_stop_no_page_of_a_user_who_is_signed_in(tmp_path: Path) -> None:
+    async with gateway_with(tmp_path, refused_per_second=2) as gateway:
+        token = (await gateway.sign_in("ann")).access_token
+        async with gateway.http() as http:
+            assert [(await http.get("/trading/balance")).status_code for _ in range(4)] == [401, 401, 429, 429]
+            page = {"origin": "http://localhost:3000", "access-control-request-method": "GET"}
+            assert (await http.options("/trading/balance", headers=page)).status_code in (200, 204)
+            assert (await http.get("/trading/balance")).status_code == 429
+        async with gateway.http(token) as http:
+            assert (await http.get("/trading/balance")).status_code == 200
+
+
 async def test_refused_connects_are_counted_with_refused_calls(tmp_path: Path) -> None:
     async with gateway_with(tmp_path, refused_per_second=3) as gateway:
         statuses = []

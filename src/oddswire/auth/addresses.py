@@ -16,13 +16,15 @@ _NEVER_V4: Final = tuple(
     IPv4Network(text)
     for text in (
         *("0.0.0.0/8", "169.254.0.0/16", "192.0.0.0/24", "192.0.2.0/24", "192.88.99.0/24", "198.18.0.0/15"),
-        *("198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4"),
+        *("198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4", "100.100.100.200/32"),
     )
 )
 _PRIVATE_V4: Final = tuple(
     IPv4Network(text) for text in ("10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")
 )
 _PRIVATE_V6: Final = (IPv6Network("::1/128"), IPv6Network("fc00::/7"))
+_METADATA_V6: Final = IPv6Address("fd00:ec2::254")
+"""A cloud's metadata service inside a private network; 100.100.100.200 is another's."""
 _GLOBAL_V6: Final = IPv6Network("2000::/3")
 # protocol assignments with Teredo, documentation, 6to4
 _NEVER_V6: Final = tuple(IPv6Network(text) for text in ("2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20"))
@@ -84,7 +86,7 @@ def may_connect(address: str, *, allow_private: bool) -> bool:
 
 def _may_v6(found: IPv6Address, allow_private: bool) -> bool:
     if any(found in network for network in _PRIVATE_V6):
-        return allow_private
+        return allow_private and found != _METADATA_V6
     return found in _GLOBAL_V6 and not any(found in network for network in _NEVER_V6)
 
 

@@ -1,11 +1,14 @@
 """`oddswire backup` and `oddswire restore`: copies of a database, also of one that is being served."""
 
+import asyncio
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from oddswire.cli import options, output
+from oddswire.cli.actor import me
+from oddswire.clock import SystemClock
 
 
 def backup(
@@ -24,6 +27,7 @@ def backup(
 
     with output.working("Copying …") as progress:
         copy(database, to, progress)
+    asyncio.run(_remember(database, "database.backup", to))
     size = to.stat().st_size
     if as_json:
         output.line(output.as_json({"backup": str(to), "bytes": size}))
@@ -49,7 +53,19 @@ def restore(
 
     with output.working("Copying …") as progress:
         history = put(copy, database, force=force, progress=progress)
+    asyncio.run(_remember(database, "database.restore", copy))
     if as_json:
         output.line(output.as_json({"database": str(database), "historyId": history}))
     else:
         output.line(f"{database} is {copy} again, with a new history: clients will read their state anew.")
+
+
+async def _remember(database: Path, act: Literal["database.backup", "database.restore"], copy: Path) -> None:
+    """Write down who copied all there is, signing keys too, or went back to a copy."""
+    # as above
+    from oddswire.auth import acts
+    from oddswire.cli.databases import opened
+
+    async with opened(database) as store:
+        now = SystemClock().now()
+        await store.write(lambda tx: acts.record(tx, me(), act, "", {"copy": copy.name}, now))

@@ -97,6 +97,47 @@ def kick(
         output.line(f"{user} is signed out everywhere: {output.counted(ended, 'session')} ended.")
 
 
+@commands.command("cancel")
+def cancel(
+    user: Annotated[str, typer.Argument(help="The app's own id of its user.")],
+    app: options.App = options.APP,
+    database: options.Database = options.DATABASE,
+    as_json: options.Json = False,
+) -> None:
+    """Ask for the cancel of all of a user's open orders; a running gateway sends it within a second or two.
+
+    Unlike `oddswire order cancel-all` it needs no API key, and no token of the user.
+
+    Example:  oddswire user cancel alice --app shop
+    """
+    # as above
+    from oddswire.auth import acts
+    from oddswire.cli.databases import opened
+    from oddswire.errors import Missing
+    from oddswire.orders.order import BY_USER
+    from oddswire.store.base import Tx
+    from oddswire.streams import log
+
+    def unit(tx: Tx) -> int:
+        stream = log.find(tx, app, user)
+        if stream is None:
+            raise Missing(f"App {app!r} has no user {user[:100]!r}.")
+        asked = tx.run("orders.want_cancel_of_stream", stream.stream_id, BY_USER)
+        if asked:
+            acts.record(tx, me(), "user.cancel", acts.user(app, user), {"orders": asked}, SystemClock().now())
+        return asked
+
+    async def work() -> int:
+        async with opened(database) as store:
+            return await store.write(unit)
+
+    asked = asyncio.run(work())
+    if as_json:
+        output.line(output.as_json({"appId": app, "userId": user, "orders": asked}))
+    else:
+        output.line(f"{output.counted(asked, 'cancel')} of {user} asked for.")
+
+
 commands.command("export")(user_data.export)
 commands.command("erase")(user_data.erase)
 

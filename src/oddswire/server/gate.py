@@ -172,6 +172,9 @@ class Gate:
         return None
 
     def _found_calling(self, network: str, method: bytes, path: str, token: str | None, now: float) -> _Stop | None:
+        if method == b"OPTIONS":
+            # a browser asks without a token for a page whose user has one
+            return None
         limits = self._limits
         what, allowance = ("orders", limits.orders) if method == b"POST" else ("reads", limits.reads)
         who = None if token is None else self._authority.recall_token(token)

@@ -31,6 +31,10 @@ WHERE order_id = $1;
 -- name: want_cancel
 UPDATE orders SET cancel_wanted = $2 WHERE order_id = $1;
 
+-- name: want_cancel_of_stream
+UPDATE orders SET cancel_wanted = $2 WHERE stream_id = $1 AND cancel_wanted = 0
+    AND status IN ('pending', 'unconfirmed', 'open', 'partially_filled');
+
 -- name: want_cancel_of_session
 UPDATE orders SET cancel_wanted = $3 WHERE stream_id = $1 AND session_id = $2 AND cancel_wanted = 0
     AND status IN ('pending', 'unconfirmed', 'open', 'partially_filled')
