@@ -152,6 +152,30 @@ async def test_a_stream_ends_with_its_reader(gateway: RunningGateway) -> None:
     await line.ended()
 
 
+@pytest.mark.parametrize(
+    "nonsense", [b"nonsense\r\n\r\n", b"GET / HTTP/1.1\r\nX: " + b"a" * 40_000, b"CONNECT x:1 HTTP/1.1\r\n\r\n"]
+)
+async def test_what_is_no_request_is_never_answered_before_the_one_ahead_of_it(
+    gateway: RunningGateway, nonsense: bytes
+) -> None:
+    token = (await gateway.sign_in("ann")).access_token
+    body = json.dumps(an_order()).encode()
+    line = await Line.open(gateway)
+    line.writer.write(order_with(b"X: y", gateway, token, b"Content-Length: %d" % len(body), body) + nonsense)
+    assert (await line.answer())[0] == 201
+    await line.ended()
+
+
+async def test_a_broken_body_is_answered_at_once(gateway: RunningGateway) -> None:
+    token = (await gateway.sign_in("ann")).access_token
+    line = await Line.open(gateway)
+    line.writer.write(order_with(b"X: y", gateway, token, b"Transfer-Encoding: chunked", b"5\r\n{"))
+    await line.writer.drain()
+    line.writer.write(b"12345nonsense\r\n")
+    assert (await line.answer())[0] == 400
+    await line.ended()
+
+
 UPGRADES = [
     b"Connection: Upgrade\r\nUpgrade: foo",
     b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk",

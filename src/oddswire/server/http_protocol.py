@@ -268,9 +268,7 @@ class GatewayHttp(HalfClosable):
             return
         self._received += len(data)
         if self._listed_bytes > MAX_HEAD or (self._in_head and self._received > MAX_HEAD):
-            self._deaf = True
-            self.transport.write(response(Refusal(431, "head_too_large", "The request's head is over 32 KiB.")))
-            self.transport.close()
+            self._end_by(Refusal(431, "head_too_large", "The request's head is over 32 KiB."))
         elif self._received > MAX_REQUEST:
             self._deaf = True
             self.transport.close()
@@ -291,7 +289,7 @@ class GatewayHttp(HalfClosable):
             head = self._head_without_upgrade()
             return None if head is None else head + rest
         except httptools.HttpParserError:
-            self._refuse_http("Invalid HTTP request received.")
+            self.send_400_response("Invalid HTTP request received.")
             return None
         return b""
 
@@ -303,7 +301,7 @@ class GatewayHttp(HalfClosable):
         """
         method = self.parser.get_method()
         if method == b"CONNECT":
-            self._refuse_http("CONNECT is not served here.")
+            self.send_400_response("CONNECT is not served here.")
             return None
         lines = [b"%s %s HTTP/%s" % (method, self.url, self.parser.get_http_version().encode())]
         for name, value in self.headers:
@@ -316,13 +314,19 @@ class GatewayHttp(HalfClosable):
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
         return b"\r\n".join(lines) + b"\r\n\r\n"
 
-    def _refuse_http(self, why: str) -> None:
-        self._deaf = True
-        self.send_400_response(why)
-
     def send_400_response(self, msg: str) -> None:
         """Answer what is no HTTP/1.1 as every other error."""
-        self.transport.write(response(Refusal(400, "invalid_http", msg)))
+        self._end_by(Refusal(400, "invalid_http", msg))
+
+    def _end_by(self, refusal: Refusal) -> None:
+        """Let this be the last answer; it is left out where it would be taken for that of an earlier request."""
+        self._deaf = True
+        cycle: Any = self.cycle
+        if cycle is not None and not cycle.response_complete and not cycle.more_body:
+            cycle.keep_alive = False
+            return
+        if not self.pipeline:
+            self.transport.write(response(refusal))
         self.transport.close()
 
     def _hand_over(self, early: Refusal | None) -> None:
