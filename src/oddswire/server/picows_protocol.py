@@ -25,12 +25,8 @@ READ_WINDOW = 4096
 READ_BUFFER = 2048
 """Bytes of a connection's first read buffer, picows' least; it takes a token without growing."""
 SPARE_BYTES = 14
+"""What picows wants before a message in a buffer, to write the frame's header into."""
 _SPARE = bytearray(SPARE_BYTES)
-"""What picows wants before a message in a buffer, to write the frame's header into.
-
-Its plain `send` copies each message into a buffer of the socket's own, which is cold where there are many sockets, and
-hands a message over 8 KiB on with a pointer into that buffer, which the next send overwrites.
-"""
 
 _FAULTS = {
     1002: b'{"code":"protocol_error"}',
@@ -179,6 +175,7 @@ class PicowsSocket(WSListener):
         """See `websocket.Socket`."""
         if self._closing:
             return False
+        # picows' plain `send` copies into a buffer of each socket's own, and hands on a pointer to it beyond 8 KiB
         self._ws.send_reuse_external_bytearray(TEXT, _SPARE + text, SPARE_BYTES)
         return not self._waiting or self._offered(len(text_header(len(text))) + len(text))
 
@@ -289,8 +286,6 @@ class PicowsSocket(WSListener):
         """Make sure that the connection ends soon, whatever the peer does and however much is queued for it."""
         if self._deadline is None:
             self._deadline = asyncio.get_running_loop().call_later(CLOSE_DEADLINE, self._transport.abort)
-
-    # inside
 
     def _part(self, frame: WSFrame, first: bool) -> None:
         if first is (self._parts is not None):
