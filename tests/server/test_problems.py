@@ -18,7 +18,7 @@ from oddswire.errors import (
 )
 from oddswire.server.body_faults import unreadable
 from oddswire.server.problems import answer_of
-from oddswire.wire.bodies import PlaceOrder, RefreshRequest
+from oddswire.wire.bodies import PlaceOrder, RefreshRequest, SignInRequest, StartWallet
 
 TABLE: list[tuple[Exception, int, str, dict[str, str]]] = [
     (InvalidInput("invalid_amount", "no", path="$.price"), 400, "invalid_amount", {}),
@@ -115,3 +115,24 @@ def test_what_else_is_wrong_is_not_put_down_to_whole_characters(text: bytes) -> 
     with pytest.raises(msgspec.DecodeError) as caught:
         msgspec.json.decode(body)
     assert "surrogate" not in unreadable(caught.value, body).detail
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "path"),
+    [
+        (SignInRequest, {"userId": "wallet:0x1"}, "$.userId"),
+        (SignInRequest, {"userId": "a\u0000b"}, "$.userId"),
+        (SignInRequest, {"userId": "a", "label": "\u0007"}, "$.label"),
+        (StartWallet, {"address": "0x12"}, "$.address"),
+        (PlaceOrder, {"clientOrderId": "a b"}, "$.clientOrderId"),
+    ],
+)
+def test_every_shape_is_told_in_words_and_not_as_a_regular_expression(
+    kind: type[msgspec.Struct], body: dict[str, str], path: str
+) -> None:
+    whole = {"venue": "paper", "marketId": "m", "outcomeId": "y", "side": "buy", "size": 1, "price": 0.5}
+    sent = msgspec.json.encode(whole | body if kind is PlaceOrder else body)
+    with pytest.raises(msgspec.ValidationError) as caught:
+        msgspec.json.decode(sent, type=kind)
+    told = unreadable(caught.value, sent)
+    assert (told.path, told.detail.startswith("Expected "), "regex" in told.detail) == (path, True, False)

@@ -79,7 +79,13 @@ class JwksFetch:
         # one bad address spoils the name: whoever answers for it could lead us there the next time
         for address in found:
             if not may_connect(address, allow_private=self._allow_private):
-                raise UnusableKeys(f"its name leads to {address}, which no key is read from")
+                private = may_connect(address, allow_private=True)
+                why = (
+                    "a private address, which ODDSWIRE_PROVIDER_ALLOW_PRIVATE would allow"
+                    if private
+                    else "no public one"
+                )
+                raise UnusableKeys(f"its name leads to {address}, {why}")
         return found[:_MOST_ADDRESSES]
 
 

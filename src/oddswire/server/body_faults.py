@@ -10,6 +10,13 @@ from oddswire.errors import InvalidInput
 _PATH = re.compile(r" - at `(\$[^`]*)`$")
 _FIELD = re.compile(r"(?:unknown|required) field `([A-Za-z_][A-Za-z0-9_]{0,63})`")
 _ESCAPE = re.compile(rb"\\(?:u([0-9a-fA-F]{4})|.)", re.DOTALL)
+_SHAPES = {
+    "userId": "1 to 128 characters, no control characters, not beginning with `wallet:` as of who signs in by wallet",
+    "label": "at most 80 characters, none of them a control character",
+    "clientOrderId": "1 to 64 of the characters A-Z a-z 0-9 _ : + = / . -",
+    "address": "0x and 40 hexadecimal digits",
+}
+"""What msgspec can only tell as a regular expression, by the field."""
 _SHOWN = 200
 """Characters of msgspec's own words that are told: they may hold a name the caller made up."""
 
@@ -27,6 +34,9 @@ def unreadable(fault: Exception, body: bytes) -> InvalidInput:
         said, path = str(fault), "$"
         if at := _PATH.search(said):
             said, path = said[: at.start()], at[1]
+        shape = _SHAPES.get(path.rpartition(".")[2])
+        if shape is not None and "matching regex" in said:
+            return InvalidInput("invalid_body", f"Expected {shape}.", path=path)
         field = field_named(said)
         return InvalidInput("invalid_body", f"{said[:_SHOWN]}.", path=f"{path}.{field}" if field else path)
     if isinstance(fault, RecursionError):
