@@ -1,16 +1,12 @@
 """Who is calling: guards that prove an app, its backend or its user before anything of the call is read.
 
 The order of refusals is the contract: no app, an API key in a browser, an app that is not there, an origin that is not
-the app's, then the token or key itself, then too many calls. Only what has to be asked for is waited for, but all are
-coroutines: the framework takes a plain function to a thread, which costs more than all the rest of a call.
+the app's, then the token or key itself, then too many calls.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Final, NamedTuple, cast
-
-from litestar.connection import ASGIConnection
-from litestar.handlers import BaseRouteHandler
+from typing import Final, NamedTuple
 
 from oddswire.auth.apps import App
 from oddswire.auth.origins import origin_allowed
@@ -24,21 +20,21 @@ APP_ID = "x-app-id"
 API_KEY = "x-app-api-key"
 STANDING: Final = "standing"
 """Where in a request's state its `Standing` is, for the headers of the answer."""
-_Connection = ASGIConnection[Any, Any, Any, Any]
+Guard = Callable[[Call], Awaitable[None]]
+"""Lets a call through, or raises."""
 
 
-async def of_app(connection: _Connection, _: BaseRouteHandler) -> None:
+async def of_app(call: Call) -> None:
     """Let calls of an active app through, from its own origins if from a page.
 
     Raises:
         InvalidInput: `app_id_missing`.
         Refused: `api_key_in_browser`, `unknown_app`, `origin_not_allowed`.
     """
-    call = cast("Call", connection)
     call.scope["auth"] = _app(call)
 
 
-async def signed_in(connection: _Connection, handler: BaseRouteHandler) -> None:
+async def signed_in(call: Call) -> None:
     """Let calls of a user with a good access token through.
 
     Raises:
@@ -46,34 +42,31 @@ async def signed_in(connection: _Connection, handler: BaseRouteHandler) -> None:
         Unavailable: `provider_unavailable`, or `store_unavailable` where its provider's user is new here.
         Limited: too many bad tokens from this address.
     """
-    await of_app(connection, handler)
-    call = cast("Call", connection)
+    await of_app(call)
     call.scope["user"] = await call.parts.gate.verify(_token(call), call.auth.app_id, call.address)
 
 
-async def backend(connection: _Connection, handler: BaseRouteHandler) -> None:
+async def backend(call: Call) -> None:
     """Let calls of the app's own backend through, by its API key.
 
     Raises:
         InvalidInput, Refused: as `of_app`; `api_key_invalid`.
         Limited: too many sign-ins from this address, or calls of this app.
     """
-    await of_app(connection, handler)
-    await may_sign_in(connection, handler)
-    call = cast("Call", connection)
+    await of_app(call)
+    await may_sign_in(call)
     with counting_failures(call):
         await call.parts.authority.verify_api_key(call.auth.app_id, call.headers.get(API_KEY, ""))
     # who only names the app must not use up what it may call
     _spend(call, _of_app(call))
 
 
-async def may_sign_in(connection: _Connection, _: BaseRouteHandler) -> None:
+async def may_sign_in(call: Call) -> None:
     """Let an address sign in or refresh so often, and fail at it less often.
 
     Raises:
         Limited: `rate_limited`.
     """
-    call = cast("Call", connection)
     limits, network = call.parts.limits, network_of(call.address)
     _spend(
         call,
@@ -82,44 +75,42 @@ async def may_sign_in(connection: _Connection, _: BaseRouteHandler) -> None:
     )
 
 
-async def spends_order(connection: _Connection, _: BaseRouteHandler) -> None:
+async def spends_order(call: Call) -> None:
     """Let a user place and cancel so often.
 
     Raises:
         Limited: `rate_limited`.
     """
-    call = cast("Call", connection)
     _take(call.parts.limits.orders, call, "orders")
 
 
-async def spends_read(connection: _Connection, _: BaseRouteHandler) -> None:
+async def spends_read(call: Call) -> None:
     """Let a user read so often; where nobody is signed in, an address.
 
     Raises:
         Limited: `rate_limited`.
     """
-    call = cast("Call", connection)
     _take(call.parts.limits.reads, call, "reads")
 
 
-async def trades(connection: _Connection, handler: BaseRouteHandler) -> None:
-    """Let calls of a user with a good access token place and cancel so often; one guard, as each costs a copy.
+async def trades(call: Call) -> None:
+    """Let calls of a user with a good access token place and cancel so often.
 
     Raises:
         InvalidInput, Refused, Unavailable, Limited: as `signed_in` and `spends_order`.
     """
-    await signed_in(connection, handler)
-    await spends_order(connection, handler)
+    await signed_in(call)
+    await spends_order(call)
 
 
-async def reads(connection: _Connection, handler: BaseRouteHandler) -> None:
-    """Let calls of a user with a good access token read so often; one guard, as each costs a copy.
+async def reads(call: Call) -> None:
+    """Let calls of a user with a good access token read so often.
 
     Raises:
         InvalidInput, Refused, Unavailable, Limited: as `signed_in` and `spends_read`.
     """
-    await signed_in(connection, handler)
-    await spends_read(connection, handler)
+    await signed_in(call)
+    await spends_read(call)
 
 
 @contextmanager

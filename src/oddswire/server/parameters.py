@@ -1,6 +1,6 @@
 """Query parameters that several calls take, and the user's view they read from."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import cache
 from typing import Annotated, Any, Final, cast
 
@@ -11,6 +11,7 @@ from litestar.params import QueryParameter
 from oddswire.errors import InvalidInput
 from oddswire.orders.checks import check_venue
 from oddswire.orders.views import View
+from oddswire.server.callers import Guard
 from oddswire.server.calls import Call
 from oddswire.store.base import Tx
 
@@ -23,19 +24,32 @@ _SHOWN: Final = 100
 Limit = Annotated[int, QueryParameter(description="How many at most", ge=1, le=100)]
 
 
-async def check_query(request: Request[Any, Any, Any]) -> None:
+def guarded(*guards: Guard) -> Callable[[Request[Any, Any, Any]], Awaitable[None]]:
+    """Return what comes before a route: its guards, one after the other, and then what its query may hold.
+
+    In this order, so that who may not call is told that first. Not as guards of the framework's, which copies the
+    route for each of them: a twentieth of what a call costs.
+    """
+
+    async def admit(request: Request[Any, Any, Any]) -> None:
+        call = cast("Call", request)
+        for guard in guards:
+            await guard(call)
+        if call.scope["query_string"]:
+            _check_query(call)
+
+    return admit
+
+
+def _check_query(call: Call) -> None:
     """Let through what a call takes: parameters it knows, whole numbers as digits alone, a venue that is there.
 
-    Whoever reads them would take no notice of a misspelt name, `null` for nothing and `1.0` for 1. Called after the
-    guards, so that who may not call is told that first; calls without guards are tools, and take whatever comes.
+    Whoever reads them would take no notice of a misspelt name, `null` for nothing and `1.0` for 1.
 
     Raises:
         InvalidInput: `invalid_parameter`.
         Denied: `unknown_venue`.
     """
-    call = cast("Call", request)
-    if not call.scope["query_string"] or not call.route_handler.resolve_guards():
-        return
     taken = _taken(call.route_handler)
     for name, text in call.query_params.multi_items():
         if name not in taken:

@@ -5,7 +5,6 @@ from litestar.datastructures import State
 
 from oddswire.server import openapi, routes_auth, routes_orders, routes_public, routes_state, routes_wallet
 from oddswire.server.calls import MAX_BODY, Call, Json, RestParts
-from oddswire.server.parameters import check_query
 from oddswire.server.problems import answer_fault
 
 
@@ -20,7 +19,6 @@ def rest_app(parts: RestParts) -> Litestar:
             routes_public.routes,
         ],
         request_class=Call,
-        before_request=check_query,
         response_class=Json,
         exception_handlers={Exception: answer_fault},
         request_max_body_size=MAX_BODY,

@@ -10,12 +10,13 @@ from oddswire.auth.keys import KEPT_SECONDS
 from oddswire.server.callers import backend, counting_failures, may_sign_in, of_app, reads, signed_in
 from oddswire.server.calls import Call
 from oddswire.server.openapi import API_KEY, APP, NO_SECURITY, USER, errors
+from oddswire.server.parameters import guarded
 from oddswire.wire.bodies import RefreshRequest, SessionInfo, Sessions, SignedIn, SignInRequest
 
 
 @post(
     "/token",
-    guards=[backend],
+    before_request=guarded(backend),
     security=API_KEY,
     summary="Sign a user in",
     opt=errors("api_key_invalid", "rate_limited", "store_unavailable", body=True, app=True),
@@ -31,7 +32,7 @@ async def sign_in(request: Call, data: JSONBody[SignInRequest]) -> SignedIn:
 @post(
     "/token/refresh",
     status_code=200,
-    guards=[of_app, may_sign_in],
+    before_request=guarded(of_app, may_sign_in),
     security=APP,
     summary="Get a new access token",
     opt=errors("refresh_token_invalid", "rate_limited", "store_unavailable", body=True, app=True),
@@ -45,7 +46,7 @@ async def refresh(request: Call, data: JSONBody[RefreshRequest]) -> SignedIn:
 @post(
     "/sign-out",
     status_code=204,
-    guards=[signed_in],
+    before_request=guarded(signed_in),
     security=USER,
     summary="Sign out",
     opt=errors("not_found", "store_unavailable", user=True),
@@ -57,7 +58,7 @@ async def sign_out(request: Call) -> None:
 
 @get(
     "/sessions",
-    guards=[reads],
+    before_request=guarded(reads),
     security=USER,
     summary="List where the user is signed in",
     opt=errors("rate_limited", "store_unavailable", user=True),
@@ -83,7 +84,7 @@ async def list_sessions(request: Call) -> Sessions:
 
 @delete(
     "/sessions/{session_id:str}",
-    guards=[reads],
+    before_request=guarded(reads),
     security=USER,
     summary="End a session",
     opt=errors("not_found", "rate_limited", "store_unavailable", user=True),

@@ -13,7 +13,7 @@ from oddswire.orders.views import STATUSES_PATTERN, parse_cursor, parse_statuses
 from oddswire.server.callers import reads, trades
 from oddswire.server.calls import Call, Json
 from oddswire.server.openapi import USER, errors
-from oddswire.server.parameters import Cursor, Limit, Venue, view_of
+from oddswire.server.parameters import Cursor, Limit, Venue, guarded, view_of
 from oddswire.wire.bodies import CancelAll, CancelRequested, Fills, Order, Orders, PlaceOrder
 
 REPLAY: Final = "idempotent-replay"
@@ -27,7 +27,7 @@ DENIALS: Final = (
 
 @post(
     "/orders",
-    guards=[trades],
+    before_request=guarded(trades),
     summary="Place an order",
     responses={
         200: ResponseSpec(Order, generate_examples=False, description="A repeat: the order as it now is"),
@@ -66,7 +66,7 @@ async def place(request: Call, data: JSONBody[PlaceOrder]) -> Response[Order]:
 @post(
     "/orders/{order_id:str}/cancel",
     status_code=202,
-    guards=[trades],
+    before_request=guarded(trades),
     summary="Cancel an order",
     response_description="Taken; what comes of it is told by events",
     opt=errors("not_found", "order_finished", "rate_limited", "draining", "store_unavailable", user=True),
@@ -79,7 +79,7 @@ async def cancel(request: Call, order_id: FromPath[str]) -> Order:
 @post(
     "/orders/cancel-all",
     status_code=202,
-    guards=[trades],
+    before_request=guarded(trades),
     summary="Cancel every open order",
     response_description="Taken; what comes of it is told by events",
     opt=errors(
@@ -95,7 +95,7 @@ async def cancel_all(request: Call, data: JSONBody[CancelAll | None] = None) -> 
 
 @get(
     "/orders",
-    guards=[reads],
+    before_request=guarded(reads),
     summary="List orders",
     opt=errors("unknown_venue", "rate_limited", "store_unavailable", user=True),
 )
@@ -131,7 +131,7 @@ async def order_methods() -> Response[None]:
 
 @get(
     "/orders/{order_id:str}",
-    guards=[reads],
+    before_request=guarded(reads),
     summary="Get an order",
     opt=errors("not_found", "rate_limited", "store_unavailable", user=True),
 )
@@ -143,7 +143,7 @@ async def get_order(request: Call, order_id: FromPath[str]) -> Order:
 
 @get(
     "/fills",
-    guards=[reads],
+    before_request=guarded(reads),
     summary="List fills",
     opt=errors("unknown_venue", "rate_limited", "store_unavailable", user=True),
 )

@@ -16,7 +16,7 @@ from oddswire.errors import InvalidInput, Unavailable
 from oddswire.server.callers import of_app, spends_read
 from oddswire.server.calls import Call, Json
 from oddswire.server.openapi import APP, NO_SECURITY, errors
-from oddswire.server.parameters import Cursor, Limit, Venue
+from oddswire.server.parameters import Cursor, Limit, Venue, guarded
 from oddswire.venues import base
 from oddswire.wire import bodies
 from oddswire.wire.asyncapi import asyncapi
@@ -35,7 +35,7 @@ class Status(Struct):
 
 @get(
     "/venues",
-    guards=[of_app, spends_read],
+    before_request=guarded(of_app, spends_read),
     sync_to_thread=False,
     security=APP,
     tags=["What can be traded"],
@@ -54,7 +54,7 @@ def list_venues(request: Call) -> bodies.Venues:
 
 @get(
     "/markets",
-    guards=[of_app, spends_read],
+    before_request=guarded(of_app, spends_read),
     security=APP,
     tags=["What can be traded"],
     summary="List markets",

@@ -13,7 +13,7 @@ from oddswire.server.callers import reads
 from oddswire.server.calls import Call
 from oddswire.server.event_stream import EventStream
 from oddswire.server.openapi import USER, errors
-from oddswire.server.parameters import Venue, view_of
+from oddswire.server.parameters import Venue, guarded, view_of
 from oddswire.store.base import Tx
 from oddswire.streams import log
 from oddswire.streams.delivery import Kept, refusal
@@ -35,14 +35,14 @@ Since = Annotated[
 Epoch = Annotated[str | None, QueryParameter(description="The epoch `since` is of", max_length=64)]
 
 
-@get("/balance", guards=[reads], summary="Get balances", opt=_READ)
+@get("/balance", before_request=guarded(reads), summary="Get balances", opt=_READ)
 async def balance(request: Call, venue: Venue = None) -> Balances:
     """The balance at every venue, exactly as it is after the event `seq`."""
     view = view_of(request)
     return await request.parts.store.read(lambda tx: view(tx).balances(venue))
 
 
-@get("/holdings", guards=[reads], summary="Get holdings", opt=_READ)
+@get("/holdings", before_request=guarded(reads), summary="Get holdings", opt=_READ)
 async def holdings(request: Call, venue: Venue = None) -> Holdings:
     """Every holding, exactly as it is after the event `seq`."""
     view = view_of(request)
@@ -51,7 +51,7 @@ async def holdings(request: Call, venue: Venue = None) -> Holdings:
 
 @get(
     "/events",
-    guards=[reads],
+    before_request=guarded(reads),
     summary="Read the stream",
     opt=errors(*("history_expired", "epoch_changed", "ahead", "rate_limited", "store_unavailable"), user=True),
 )
@@ -73,7 +73,7 @@ async def events(
 
 @get(
     "/events/stream",
-    guards=[reads],
+    before_request=guarded(reads),
     media_type="text/event-stream",
     summary="Follow the stream",
     opt=errors("too_many_connections", "rate_limited", "store_unavailable", user=True),

@@ -6,12 +6,13 @@ from litestar.params import JSONBody
 from oddswire.server.callers import counting_failures, may_sign_in, of_app
 from oddswire.server.calls import Call
 from oddswire.server.openapi import APP, errors
+from oddswire.server.parameters import guarded
 from oddswire.wire.bodies import SignedIn, StartWallet, VerifyWallet, WalletStarted
 
 
 @post(
     "/start",
-    guards=[of_app, may_sign_in],
+    before_request=guarded(of_app, may_sign_in),
     security=APP,
     summary="Begin to sign in by wallet",
     response_description="A nonce for one sign-in",
@@ -27,7 +28,7 @@ async def start_wallet(request: Call, data: JSONBody[StartWallet | None] = None)
 
 @post(
     "/verify",
-    guards=[of_app, may_sign_in],
+    before_request=guarded(of_app, may_sign_in),
     security=APP,
     summary="Sign in by wallet",
     response_description="Signed in",
