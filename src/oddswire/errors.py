@@ -95,6 +95,7 @@ CODES: dict[str, Code] = {
     "venue_unavailable": Code(503, "Venue unavailable", "Nothing was sent; try again in a moment."),
     "internal": Code(500, "Fault of ours", "See the server's log."),
     # what an operator meets at start
+    "database_missing": Code(0, "No such database", "Give another --database; `oddswire serve` makes a new one."),
     "database_locked": Code(0, "Database in use", "Stop the other process, or give another --database."),
     "database_foreign": Code(0, "Not an Oddswire database", "Give another --database."),
     "database_newer": Code(0, "Database of a newer version", "Upgrade Oddswire."),

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -128,6 +129,7 @@ async def test_mistakes_with_origins(cli: Cli, gateway: RunningGateway) -> None:
     assert "'nope'" in one_error_line(await cli("app", "origins", "nope", "--add", PAGE), 1)
     before = await documents(cli, "app", "origins", "demo")
     assert await documents(cli, "app", "origins", "demo", "--add", ORIGIN) == before
+    assert "nothing has changed" in (await cli("app", "origins", "demo", "--add", ORIGIN)).err
     assert await documents(cli, "acts") == []
 
 
@@ -216,3 +218,9 @@ async def test_keys_that_sign_and_providers_are_among_the_acts(cli: Cli, gateway
         ("provider.remove", "demo"),
         ("app.wallet", "demo"),
     ]
+    await cli("app", "origins", "demo", "--set", PAGE)
+    await cli("app", "origins", "demo", "--remove", PAGE)
+    shown = (await cli("acts")).out
+    for words in ("signs from 20", "keys https://id.example/jwks", "takes wallets", f"origins {PAGE}", "no origins"):
+        assert words in shown
+    assert not re.search(r"True|None|[a-z]+[A-Z]|\d{13}", shown.replace(kid, "").replace(socket.gethostname(), ""))

@@ -178,9 +178,29 @@ async def test_a_token_that_is_none_and_a_gateway_that_is_none(
 
 
 async def test_nobody_is_left_signed_in_by_a_command(cli: Cli, gateway: RunningGateway) -> None:
+    database = ("-d", str(gateway.database))
+    await gateway.sign_in("alice")
+    await cli("user", "kick", "alice", *database)
     for words in FOR_A_USER:
         assert (await cli(*words, *ALICE)).code == 0
-    assert await rows(cli, "session", "list", "alice", "-d", str(gateway.database)) == []
+    assert await rows(cli, "session", "list", "alice", *database) == []
+
+
+@pytest.mark.parametrize("words", [*FOR_A_USER, ("order", "cancel", "ord_1")], ids=" ".join)
+async def test_a_mistyped_user_is_told_and_not_made(cli: Cli, gateway: RunningGateway, words: tuple[str, ...]) -> None:
+    line = one_error_line(await cli(*words, "--user", "typo"), 1)
+    assert "no user 'typo'" in line
+    assert "oddswire user list" in line
+    assert await rows(cli, "user", "list", "-d", str(gateway.database)) == []
+
+
+async def test_a_mistyped_order_has_no_fills_and_is_told(cli: Cli, alice: Client) -> None:
+    for form in ((), ("--json",)):
+        line = one_error_line(await cli("fills", *ALICE, "--order", "ord_nope", *form), 1)
+        assert "no order 'ord_nope'" in line
+        assert "oddswire order list" in line
+    order = await alice.orders.place(side="buy", price="0.01", size=1, **TERMS)  # type: ignore[arg-type]
+    assert "No fills." in (await cli("fills", *ALICE, "--order", order.order_id)).out
 
 
 AT_A_VENUE = [("balance",), ("holdings",), ("fills",), ("order", "list"), ("order", "cancel-all")]

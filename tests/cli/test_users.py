@@ -23,7 +23,9 @@ def address(gateway: RunningGateway, monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_token_prints_the_token_and_nothing_else(cli: Cli, gateway: RunningGateway) -> None:
     done = await cli("token", "alice")
 
-    assert (done.code, done.err) == (0, "")
+    assert done.code == 0
+    assert "30 days" in done.err
+    assert "oddswire session revoke" in done.err
     async with Client(base_url=gateway.base_url, app_id=gateway.app_id, access_token=done.out.strip()) as client:
         assert (await client.balances()).balances[0].trading_balance_cents == 100_000
 

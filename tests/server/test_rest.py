@@ -40,6 +40,18 @@ async def test_a_refresh_token_gives_new_tokens_again_and_again(gateway: Running
         assert code_of(wrong) == (401, "refresh_token_invalid")
 
 
+async def test_a_backend_may_sign_in_only_who_is_known(gateway: RunningGateway) -> None:
+    await gateway.sign_in("ann")
+    async with gateway.http() as http:
+        http.headers["x-app-api-key"] = gateway.api_key
+        mistyped = await http.post("/auth/token", json={"userId": "anne", "create": False})
+        assert code_of(mistyped) == (404, "not_found")
+        assert mistyped.json()["path"] == "$.userId"
+        for user, create in (("ann", False), ("anne", True), ("anne", False)):
+            answer = await http.post("/auth/token", json={"userId": user, "create": create})
+            assert (answer.status_code, answer.json()["user"]) == (201, {"id": user})
+
+
 async def test_signing_out_ends_the_session_and_no_other(gateway: RunningGateway) -> None:
     first, second = await gateway.sign_in("ann"), await gateway.sign_in("ann")
     async with gateway.http(first.access_token) as http:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import resource
 import sqlite3
 import stat
 import subprocess
@@ -50,6 +51,20 @@ def test_a_backup_that_cannot_be_is_told(path: Path, tmp_path: Path) -> None:
         with pytest.raises(OperatorError) as fault:
             backup(tmp_path / "other.db", tmp_path / "copy.db")
         assert fault.value.code == "database_foreign"
+    assert not list(tmp_path.glob("copy*"))
+
+
+def test_a_backup_that_finds_no_room_names_the_file_that_was_given(path: Path, tmp_path: Path) -> None:
+    make(path, "ann")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # the source needs 32 KiB of memory that it shares by a file
+    resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, before[1]))
+    try:
+        with pytest.raises(OperatorError, match=r"copy\.db cannot be written") as fault:
+            backup(path, tmp_path / "copy.db")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert fault.value.code == "output_unusable"
     assert not list(tmp_path.glob("copy*"))
 
 
@@ -159,7 +174,7 @@ def test_what_cannot_be_restored_leaves_all_as_it_was(path: Path, tmp_path: Path
         with pytest.raises(OperatorError, match=words):
             restore(copy, to, force=True)
 
-    fails("There is no database")
+    fails("There is no backup")
     backup(path, copy)
     fails("is a folder", tmp_path)
     fails("cannot be made", tmp_path / "missing" / "to.db")

@@ -2,7 +2,7 @@
 
 import asyncio
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import msgspec
 import typer
@@ -13,6 +13,7 @@ from oddswire.cli.faults import usage
 if TYPE_CHECKING:
     from oddswire.auth.acts import Entry
 
+_Detail: TypeAlias = str | int | bool | list[str] | None
 _COLUMNS = ("number", "at", "who", "act", "whom or what", "detail")
 
 
@@ -68,10 +69,26 @@ def _moment(text: str) -> int:
 
 
 def _cells(entry: "Entry") -> list[output.Cell]:
-    detail = msgspec.json.decode(entry.detail, type=dict[str, str | int | bool | list[str] | None])
-    said = ", ".join(f"{name} {_said(value)}" for name, value in detail.items())
+    detail = msgspec.json.decode(entry.detail, type=dict[str, _Detail])
+    said = ", ".join(words for name, value in detail.items() if (words := _said(name, value)))
     return [str(entry.number), output.moment(entry.at), entry.actor, entry.act, entry.subject, said]
 
 
-def _said(value: str | int | bool | list[str] | None) -> str:
-    return " ".join(value) if isinstance(value, list) else str(value)
+def _said(name: str, value: _Detail) -> str:
+    """Return a detail in words; it is written down under a name and in a form for programs."""
+    match name, value:
+        case "origins", list(origins):
+            return "origins " + " ".join(origins) if origins else "no origins"
+        case "wallet", bool(wanted):
+            return "takes wallets" if wanted else "takes no wallets"
+        case "sessions" | "events", int(count):
+            return output.counted(count, name.removesuffix("s"))
+        case "signsFrom", int(at):
+            return f"signs from {output.moment(at)} on"
+        case "signsNow", kid:
+            return f"{kid} signs now" if kid else ""
+        case "jwksUrl", url:
+            return f"keys {url}" if url else "a shared secret"
+        case "keyId", key_id:
+            return f"id {key_id}"
+    return f"{name} {value}"

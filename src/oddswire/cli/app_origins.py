@@ -43,24 +43,26 @@ def origins(
     if only and (add or remove):
         raise usage("--set says all of them: it goes with neither --add nor --remove.")
 
-    def unit(tx: "Tx") -> "App":
+    def unit(tx: "Tx") -> "tuple[App, bool]":
         before, now = apps.get(tx, app_id), SystemClock().now()
         after = apps.set_origins(tx, app_id, only or _changed(before.origins, add or [], remove or []))
         if after != before:
             acts.record(tx, me(), "app.origins", app_id, {"origins": list(after.origins)}, now)
-        return after
+        return after, after != before
 
-    async def work() -> "App":
+    async def work() -> "tuple[App, bool]":
         async with opened(database) as store:
             if add or remove or only:
                 return await store.write(unit)
-            return await store.read(lambda tx: apps.get(tx, app_id))
+            return await store.read(lambda tx: apps.get(tx, app_id)), True
 
-    app = asyncio.run(work())
+    app, is_news = asyncio.run(work())
     if as_json:
         output.line(output.as_json({"appId": app.app_id, "origins": app.origins}))
-    else:
-        output.line("\n".join(app.origins) or f"{app_id} has no pages: its backends only.")
+        return
+    output.line("\n".join(app.origins) or f"{app_id} has no pages: its backends only.")
+    if not is_news:
+        output.note("They were these already: nothing has changed.")
 
 
 def _changed(origins: Sequence[str], add: Sequence[str], remove: Sequence[str]) -> list[str]:

@@ -129,12 +129,16 @@ def _is_plain(text: str) -> bool:
 
 
 @asynccontextmanager
-async def signed_in(url: str, app: str, api_key: str, user: str | None, token: str | None) -> "AsyncIterator[Client]":
+async def signed_in(
+    url: str, app: str, api_key: str, user: str | None, token: str | None, *, create: bool = False
+) -> "AsyncIterator[Client]":
     """Yield a client of that user: signed in with the app's API key for as long as this lasts, or by a token.
+
+    Only with `create` may it be the first time that the user is signed in: a mistyped name must not make one.
 
     Raises:
         OperatorError: neither was given.
-        ServerRefused: the gateway does not take the key.
+        ServerRefused: the gateway does not take the key, or has no such user.
         ServerUnreachable: no answer.
     """
     if user is None and token is None:
@@ -143,7 +147,7 @@ async def signed_in(url: str, app: str, api_key: str, user: str | None, token: s
         if user is None:
             yield signed
             return
-        await signed.sign_in(user, api_key=secret(api_key), label="oddswire command line")
+        await signed.sign_in(user, api_key=secret(api_key), label="oddswire command line", create=create)
         try:
             yield signed
         finally:

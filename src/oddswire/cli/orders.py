@@ -51,7 +51,7 @@ def place(
     expires_at = None if expires is None else _moment(expires)
 
     async def work() -> "bodies.Order":
-        async with options.signed_in(url, app, api_key, user, token) as client:
+        async with options.signed_in(url, app, api_key, user, token, create=True) as client:
             return await client.orders.place(
                 venue=venue,
                 market_id=market,

@@ -36,6 +36,8 @@ def deposit(
         amount = parse_amount(dollars, "DOLLARS")
     except InvalidInput as fault:
         raise usage(f"DOLLARS is {dollars[:40]!r}. {fault.detail}") from fault
+    if not amount:
+        raise usage(f"DOLLARS is {dollars[:40]!r}: an amount is above 0, such as 250 or 99.50.")
     signed = -amount if withdraw else amount
     act(database, lambda store, config: acts.deposit(store, config, SystemClock(), app, user, signed))
     exact = output.dollars(amount // 10_000) if amount % 10_000 == 0 else format_amount(amount)

@@ -95,7 +95,7 @@ def run(words: Sequence[str]) -> int:
         typer.echo(one_line(fault), err=True)
         return exit_code(fault)
     except TyperException as fault:
-        typer.echo(_usage_line(fault), err=True)
+        typer.echo(_usage_line(fault, words), err=True)
         return fault.exit_code
     except ReaderGone:
         _write_nowhere()
@@ -130,10 +130,24 @@ def _write_nowhere() -> None:
     os.dup2(nowhere, sys.stdout.fileno())
 
 
-def _usage_line(fault: TyperException) -> str:
+def _usage_line(fault: TyperException, words: Sequence[str]) -> str:
     said = " ".join(fault.format_message().split()).replace(" Value error,", "")
-    if re.fullmatch(r"No such option: -[\d.]\S*", said):
-        said = f"{said.rpartition(' ')[2].rstrip('.')} is taken for an option: amounts and counts are above 0."
     context: typer.Context | None = getattr(fault, "ctx", None)
+    if re.fullmatch(r"No such option: -[\d.]?\.?", said):
+        # options of one letter may stand together, so that only the first digit is told
+        below = next((word for word in words if re.match(r"-[\d.]", word)), "-")
+        said = f"{below} is taken for an option: amounts and counts are above 0."
+    if (
+        said.startswith(("Missing argument", "Missing option"))
+        and context is not None
+        and (given := _example(context.command.help))
+    ):
+        said = f"{said.rstrip('.')}, as in `{given}`."
     path = context.command_path if context is not None else "oddswire"
     return f"error: {said}{'' if said.endswith(('.', '?')) else '.'} See: {path} --help"
+
+
+def _example(explained: str | None) -> str | None:
+    """Return the first example of a command's help."""
+    found = re.search(r"Example:  (.+)", explained or "")
+    return found[1].strip() if found else None

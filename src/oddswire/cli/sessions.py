@@ -29,15 +29,14 @@ def list_sessions(
     # only the commands that open a database wait for the store
     from oddswire.auth import apps, sessions
     from oddswire.cli.databases import opened
-    from oddswire.errors import Missing
+    from oddswire.orders import users
     from oddswire.store.base import Tx
-    from oddswire.streams import log
 
     def unit(tx: Tx) -> "list[Session]":
+        now = SystemClock().now()
         apps.get(tx, app)
-        if log.find(tx, app, user) is None:
-            raise Missing(f"{app} has no user {user!r}. `oddswire user list` shows them.")
-        return sessions.list_live(tx, app, user, SystemClock().now())
+        users.must_be_known(tx, app, user, now)
+        return sessions.list_live(tx, app, user, now)
 
     async def work() -> "list[Session]":
         async with opened(database) as store:

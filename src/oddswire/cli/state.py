@@ -96,6 +96,9 @@ def fills(
 
     async def work() -> None:
         async with options.signed_in(url, app, api_key, user, token) as client:
+            if order is not None:
+                # one that is none has no fills either, but a mistyped id must be told
+                await paging.patiently(lambda: client.orders.get(order))
 
             async def read(cursor: str | None, size: int) -> "tuple[Sequence[bodies.Fill], str | None]":
                 page = await paging.patiently(

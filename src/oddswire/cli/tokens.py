@@ -29,4 +29,9 @@ def token(
 async def _token(user: str, url: str, app: str, api_key: str, as_json: bool) -> None:
     async with options.client(url, app) as client:
         signed = await client.sign_in(user, api_key=api_key, label="oddswire command line")
-    output.line(output.as_json(signed) if as_json else signed.access_token)
+    if as_json:
+        output.line(output.as_json(signed))
+        return
+    output.line(signed.access_token)
+    ending = f"`oddswire session list {user}` shows the session, `oddswire session revoke` ends it."
+    output.note(f"{user} stays signed in for 30 days: {ending}")

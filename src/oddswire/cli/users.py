@@ -72,16 +72,13 @@ def kick(
     # as above
     from oddswire.auth import acts, apps, sessions
     from oddswire.cli.databases import opened
-    from oddswire.errors import Missing
+    from oddswire.orders import users
     from oddswire.store.base import Tx
-    from oddswire.streams import log
 
     def unit(tx: Tx) -> int:
         now = SystemClock().now()
         apps.get(tx, app)
-        # a mistyped name must not look like a success
-        if log.find(tx, app, user) is None and not sessions.list_live(tx, app, user, now):
-            raise Missing(f"App {app!r} has no user {user[:100]!r}.")
+        users.must_be_known(tx, app, user, now)
         ended = sessions.revoke_all(tx, app, user, now)
         acts.record(tx, me(), "user.kick", acts.user(app, user), {"sessions": ended}, now)
         return ended

@@ -34,7 +34,7 @@ def watch(
     cursor = options.cursor(since, epoch)
 
     async def work() -> None:
-        async with options.signed_in(url, app, api_key, user, token) as client:
+        async with options.signed_in(url, app, api_key, user, token, create=True) as client:
             if cursor is not None:
                 client.cursor = cursor
             await _watch(client, as_json)

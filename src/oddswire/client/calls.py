@@ -63,9 +63,9 @@ class Calls:
         """Close the connections."""
         await self._http.aclose()
 
-    async def sign_in(self, user_id: str, api_key: str, label: str) -> bodies.SignedIn:
+    async def sign_in(self, user_id: str, api_key: str, label: str, create: bool) -> bodies.SignedIn:
         """Sign a user in as the app's backend, and go on as that user."""
-        body = bodies.SignInRequest(user_id=user_id, label=label)
+        body = bodies.SignInRequest(user_id=user_id, label=label, create=create)
         key = {"x-app-api-key": _plain(api_key, "an API key")}
         signed = await self.call(Call(method="POST", path="/auth/token", body=body, headers=key), bodies.SignedIn)
         self._take(signed)

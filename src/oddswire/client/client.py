@@ -82,14 +82,16 @@ class Client:
 
     # ---- who is asking
 
-    async def sign_in(self, user_id: str, *, api_key: str, label: str = "") -> bodies.SignedIn:
+    async def sign_in(self, user_id: str, *, api_key: str, label: str = "", create: bool = True) -> bodies.SignedIn:
         """Sign a user in with the app's API key, as its backend does, and go on as that user.
 
+        A user who was never signed in is made, or refused where `create` is false.
+
         Raises:
-            ServerRefused: `api_key_invalid`, `unknown_app`, `invalid_body`.
+            ServerRefused: `api_key_invalid`, `unknown_app`, `invalid_body`, `not_found`.
             ServerUnreachable: no answer.
         """
-        return await self._calls.sign_in(user_id, api_key, label)
+        return await self._calls.sign_in(user_id, api_key, label, create)
 
     async def refresh_token(self) -> str:
         """Get a new access token now, and return it; the client does so by itself whenever it must.

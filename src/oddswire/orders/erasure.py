@@ -40,7 +40,7 @@ def erase(tx: Tx, app_id: str, user_id: str, name: str, actor: str, now: int) ->
     """
     stream = log.find(tx, app_id, user_id)
     if stream is None:
-        raise Missing(f"App {app_id[:100]!r} has no user {user_id[:100]!r}.")
+        raise Missing(f"App {app_id[:100]!r} has no user {user_id[:100]!r}.", path="$.userId")
     live = tx.one(int, "erasure.live_orders", stream.stream_id) or 0
     if live:
         raise Conflict("orders_live", f"{user_id} has {live} unfinished order{'s' if live > 1 else ''}.")

@@ -65,7 +65,7 @@ def export(tx: Tx, app_id: str, user_id: str) -> Iterator[Line]:
     """
     stream = log.find(tx, app_id, user_id)
     if stream is None:
-        raise Missing(f"App {app_id[:100]!r} has no user {user_id[:100]!r}.")
+        raise Missing(f"App {app_id[:100]!r} has no user {user_id[:100]!r}.", path="$.userId")
     user: Line = {"kind": "user", "appId": app_id, "userId": user_id}
     yield {**user, **(tx.one(_stream, "export.user", stream.stream_id) or {})}
     yield from lines(tx, _SESSIONS, app_id, user_id)

@@ -2,8 +2,10 @@
 
 from msgspec import Struct
 
-from oddswire.auth import apps
+from oddswire.auth import apps, sessions
+from oddswire.errors import Missing
 from oddswire.store.base import Tx
+from oddswire.streams import log
 
 BEGINNING = ("", "")
 """Before the first user of the first app."""
@@ -22,6 +24,17 @@ class User(Struct, frozen=True, rename="camel"):
     open_orders: int
     head: int
     last_event_at: int
+
+
+def must_be_known(tx: Tx, app_id: str, user_id: str, now: int) -> None:
+    """Refuse a user who was never signed in: a mistyped name must not look like one who has nothing.
+
+    Raises:
+        Missing: there is no such user.
+    """
+    # before a venue has answered there is a session, and no stream yet
+    if log.find(tx, app_id, user_id) is None and not sessions.list_live(tx, app_id, user_id, now):
+        raise Missing(f"App {app_id[:100]!r} has no user {user_id[:100]!r}.", path="$.userId")
 
 
 def page(tx: Tx, after: tuple[str, str], limit: int, now: int, app_id: str | None = None) -> list[User]:

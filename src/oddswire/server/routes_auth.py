@@ -7,6 +7,7 @@ from litestar.datastructures import CacheControlHeader
 from litestar.params import FromPath, JSONBody
 
 from oddswire.auth.keys import KEPT_SECONDS
+from oddswire.orders.users import must_be_known
 from oddswire.server.callers import backend, counting_failures, may_sign_in, of_app, reads, signed_in
 from oddswire.server.calls import Call
 from oddswire.server.openapi import API_KEY, APP, NO_SECURITY, USER, errors
@@ -19,11 +20,14 @@ from oddswire.wire.bodies import RefreshRequest, SessionInfo, Sessions, SignedIn
     before_request=guarded(backend),
     security=API_KEY,
     summary="Sign a user in",
-    opt=errors("api_key_invalid", "rate_limited", "store_unavailable", body=True, app=True),
+    opt=errors("api_key_invalid", "not_found", "rate_limited", "store_unavailable", body=True, app=True),
 )
 async def sign_in(request: Call, data: JSONBody[SignInRequest]) -> SignedIn:
     """Called by the app's own backend, with its API key, for a user it vouches for. Never call it from a page."""
     app_id, parts = request.auth.app_id, request.parts
+    if not data.create:
+        now = parts.clock.now()
+        await parts.store.read(lambda tx: must_be_known(tx, app_id, data.user_id, now))
     signed = await parts.authority.sign_in(app_id, data.user_id, data.label)
     await parts.desk.open_user(app_id, data.user_id)
     return signed

@@ -195,6 +195,8 @@ def restore(copy: Path, to: Path, *, force: bool = False, progress: Progress = _
         raise OperatorError("usage", f"{to} exists; --force puts the backup in its place.")
     if to.is_dir():
         raise OperatorError("database_unusable", f"{to} is a folder.")
+    if not copy.is_file():
+        raise OperatorError("usage", f"There is no backup {copy}: `oddswire backup` makes one.")
     with contextlib.closing(lock(to)), _copied(copy, to, progress) as part:
         progress(_CHECKING, 0, None)
         history = _begin_history(part, copy)
@@ -249,7 +251,7 @@ def _open(path: Path) -> sqlite3.Connection:
 def _copied(path: Path, to: Path, progress: Progress) -> Iterator[Path]:
     """Yield a whole copy beside `to`, under a name of its own; what is left there in the end is removed."""
     if not path.is_file():
-        raise OperatorError("database_unusable", f"There is no database {path}.")
+        raise OperatorError("database_missing", f"There is no database {path}.")
     part = to.with_name(f"{to.name}.{os.getpid()}.part")
     part.unlink(missing_ok=True)
     _make(part, to)
@@ -257,6 +259,9 @@ def _copied(path: Path, to: Path, progress: Progress) -> Iterator[Path]:
         _copy(path, part, progress)
         yield part
     except sqlite3.Error as fault:
+        if getattr(fault, "sqlite_errorcode", 0) in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE):
+            # only the copy is written
+            raise OperatorError("output_unusable", f"{to} cannot be written: {fault}.") from fault
         raise unusable(path, fault) from fault
     except OSError as fault:
         raise OperatorError("database_unusable", f"{to} cannot be written: {fault.strerror}.") from fault

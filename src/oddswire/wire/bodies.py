@@ -56,10 +56,11 @@ class Body(Struct, kw_only=True, rename="camel"):
 
 
 class SignInRequest(Body):
-    """`POST /auth/token`, by the app's own backend with its API key."""
+    """`POST /auth/token`, by the app's own backend with its API key; without `create` only a user seen before."""
 
     user_id: UserId
     label: Label = ""
+    create: bool = True
 
 
 class StartWallet(Body):
