@@ -108,20 +108,21 @@ def cancel(
     Example:  oddswire user cancel alice --app shop
     """
     # as above
-    from oddswire.auth import acts
+    from oddswire.auth import acts, apps
     from oddswire.cli.databases import opened
-    from oddswire.errors import Missing
+    from oddswire.orders import users
     from oddswire.orders.order import BY_USER
     from oddswire.store.base import Tx
     from oddswire.streams import log
 
     def unit(tx: Tx) -> int:
+        now = SystemClock().now()
+        apps.get(tx, app)
+        users.must_be_known(tx, app, user, now)
         stream = log.find(tx, app, user)
-        if stream is None:
-            raise Missing(f"App {app!r} has no user {user[:100]!r}.")
-        asked = tx.run("orders.want_cancel_of_stream", stream.stream_id, BY_USER)
+        asked = 0 if stream is None else tx.run("orders.want_cancel_of_stream", stream.stream_id, BY_USER)
         if asked:
-            acts.record(tx, me(), "user.cancel", acts.user(app, user), {"orders": asked}, SystemClock().now())
+            acts.record(tx, me(), "user.cancel", acts.user(app, user), {"orders": asked}, now)
         return asked
 
     async def work() -> int:
