@@ -24,8 +24,8 @@ async def main(database: Path) -> None:
     store = await SqliteStore.open(database, [CORE, SCHEMA], exclusive=True)
     clock = SystemClock()
     venues = {"paper": PaperVenue(store, clock, PaperConfig(load_markets(), opening=10**15))}
-    dispatch = Dispatch(store, venues, clock, "bench")
-    desk = Desk(store, venues, clock, dispatch, 10)
+    dispatch = Dispatch(store, venues, clock, "bench", 10)
+    desk = Desk(store, venues, clock, dispatch)
     for number in range(USERS):
         await desk.open_user("demo", f"user-{number}")
 

@@ -6,6 +6,7 @@ contract. Text goes straight to such an integer and back; no binary float is eve
 
 import re
 from decimal import Decimal
+from functools import lru_cache
 
 from oddswire.errors import InvalidInput
 
@@ -44,6 +45,7 @@ def format_amount(millionths: int) -> str:
     return "-" + text if millionths < 0 else text
 
 
+@lru_cache(4096)
 def to_decimal(millionths: int) -> Decimal:
     """Return the exact `Decimal` whose text is `format_amount`: what goes on the wire as a JSON number."""
     return Decimal(format_amount(millionths))

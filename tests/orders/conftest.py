@@ -87,8 +87,8 @@ async def shop(tmp_path: Path) -> AsyncIterator[Shop]:
     clock = SystemClock()
     venue = ScriptedVenue(clock.now)
     venues = {"scripted": venue}
-    dispatch = Dispatch(store, venues, clock, "node-1")
-    desk = Desk(store, venues, clock, dispatch, answer_within=0.3)
+    dispatch = Dispatch(store, venues, clock, "node-1", answer_within=0.3)
+    desk = Desk(store, venues, clock, dispatch)
     await desk.open_user(APP, "ann")
     await desk.open_user(APP, "bob")
     pulses: list[str] = []

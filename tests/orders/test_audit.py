@@ -32,8 +32,8 @@ def an_order(**other: Any) -> bodies.PlaceOrder:
 
 def a_desk(store: SqliteStore, venue: ScriptedVenue) -> tuple[Desk, Dispatch]:
     clock = SystemClock()
-    dispatch = Dispatch(store, {"scripted": venue}, clock, "node")
-    return Desk(store, {"scripted": venue}, clock, dispatch, 0.2), dispatch
+    dispatch = Dispatch(store, {"scripted": venue}, clock, "node", 0.2)
+    return Desk(store, {"scripted": venue}, clock, dispatch), dispatch
 
 
 async def trade(desk: Desk, venue: ScriptedVenue, dispatch: Dispatch, user: str) -> None:

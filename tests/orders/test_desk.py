@@ -243,3 +243,19 @@ async def until(shop: Shop, step: str) -> None:
     async with asyncio.timeout(5):
         while step not in steps(await shop.events()):
             await asyncio.sleep(0.005)
+
+
+@pytest.mark.parametrize("sent", [False, True], ids=["before the intent is stored", "before the venue answers"])
+async def test_who_is_gone_before_the_answer_changes_nothing_of_the_order(shop: Shop, sent: bool) -> None:
+    await shop.place()
+    shop.venue.script = ["waits"]
+    caller = asyncio.create_task(shop.place(clientOrderId="late"))
+    async with asyncio.timeout(5):
+        await asyncio.sleep(0)
+        while sent and len(shop.venue.sent) == 1:
+            await asyncio.sleep(0)
+    caller.cancel()
+    await asyncio.gather(caller, return_exceptions=True)
+    shop.venue.release.set()
+    repeat = await shop.place(clientOrderId="late")
+    assert (repeat.replay, repeat.outcome, list(shop.venue.sent.values())) == (True, "taken", [1, 1])

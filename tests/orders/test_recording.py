@@ -1,8 +1,7 @@
 """Evidence that tells twice, too late or too little is merged by what it says, not by when it comes."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from oddswire.orders.order import Order
 from oddswire.venues.base import Account, Evidence

@@ -4,13 +4,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from msgspec import Struct
+
 from oddswire import money
 from oddswire.events import Side
 from oddswire.ledger.entries import CASH, FREE, HELD, USD, Entry, contracts
 
 
-@dataclass(slots=True)
-class Balance:
+class Balance(Struct):
     """Money in millionths of a dollar. `untold` is the part of `held` that no event has told yet."""
 
     cash: int = 0
@@ -30,8 +31,7 @@ class Balance:
         return self.cash + self.untold
 
 
-@dataclass(slots=True)
-class Holding:
+class Holding(Struct):
     """Contracts of one outcome in millionths; `average_price` is cost without fees a contract, in millionths."""
 
     market_id: str

@@ -6,10 +6,10 @@ own, and the record of what the venue answered. Whatever a caller does, an inten
 
 import asyncio
 from collections.abc import Coroutine, Mapping
-from dataclasses import dataclass
-from typing import Literal, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import structlog
+from msgspec import Struct
 
 from oddswire.clock import Clock
 from oddswire.errors import Conflict, Denied, Missing, Unavailable
@@ -32,8 +32,7 @@ SEND_WINDOW = 5_000
 """How long after its intent (ms) an order may leave for its venue."""
 
 
-@dataclass(frozen=True, slots=True)
-class Placed:
+class Placed(Struct, frozen=True):
     """What became of a place: the order, whether it had been placed before, and how far it has come.
 
     `taken`: the venue has it (201). `unconfirmed`: no answer yet (202). `rejected`: the venue said no (422).
@@ -58,17 +57,14 @@ class _MarketNotListed(Exception):
 
 
 class Desk:
-    """Orders of every user at every venue; `answer_within` is how many seconds a caller waits for a venue."""
+    """Orders of every user at every venue."""
 
-    def __init__(
-        self, store: Store, venues: Mapping[str, Venue], clock: Clock, dispatch: Dispatch, answer_within: float
-    ) -> None:
+    def __init__(self, store: Store, venues: Mapping[str, Venue], clock: Clock, dispatch: Dispatch) -> None:
         self._store = store
         self._venues = venues
         self._clock = clock
         self._dispatch = dispatch
-        self._answer_within = answer_within
-        self._work: set[asyncio.Task[object]] = set()
+        self._work: set[asyncio.Future[Any]] = set()
         self._open = True
 
     async def open_user(self, app_id: str, user_id: str) -> None:
@@ -93,7 +89,7 @@ class Desk:
     async def place(
         self, app_id: str, user_id: str, wanted: bodies.PlaceOrder, session_id: str | None = None
     ) -> Placed:
-        """Place an order, and return once the venue has answered or `answer_within` seconds have passed.
+        """Place an order, and return once the venue has answered or the dispatch's `answer_within` has passed.
 
         `session_id` is the session it is then said to be of, which counts for cancel on disconnect alone.
         A repeat of a `clientOrderId` waits with the first and returns the order as it then is. A caller that is
@@ -105,7 +101,17 @@ class Desk:
             Conflict: `order_conflict`: the `clientOrderId` names an order that differs.
             Unavailable: the server is going down, or the store did not take the intent.
         """
-        return await self._carry(self._place(Account(app_id, user_id), wanted, session_id))
+        self._must_be_open()
+        checks.check_venue(wanted.venue, self._venues, "$.venue")
+        price, size = parse_amount(bytes(wanted.price), "$.price"), parse_amount(bytes(wanted.size), "$.size")
+        terms = _Terms(wanted, price, size, session_id)
+        answer: asyncio.Future[Placed] = asyncio.get_running_loop().create_future()
+        self._work.add(answer)
+        try:
+            self._dispatch.carry(self._place(Account(app_id, user_id), terms, answer))
+            return await answer
+        finally:
+            self._work.discard(answer)
 
     async def cancel(self, app_id: str, user_id: str, order_id: str) -> bodies.Order:
         """Take a request to cancel: kept, and sent as soon as the venue has the order.
@@ -140,10 +146,16 @@ class Desk:
         if self._work:
             await asyncio.wait(self._work, timeout=seconds)
 
-    async def _carry(self, work: Coroutine[None, None, T]) -> T:
+    def _must_be_open(self) -> None:
         if not self._open:
-            work.close()
             raise Unavailable("draining", "This server is going down and takes no more orders.")
+
+    async def _carry(self, work: Coroutine[None, None, T]) -> T:
+        try:
+            self._must_be_open()
+        except Unavailable:
+            work.close()
+            raise
         task = asyncio.ensure_future(work)
         self._work.add(task)
         task.add_done_callback(self._work.discard)
@@ -151,28 +163,28 @@ class Desk:
 
     # ---- place
 
-    async def _place(self, account: Account, wanted: bodies.PlaceOrder, session_id: str | None) -> Placed:
-        checks.check_venue(wanted.venue, self._venues, "$.venue")
-        price, size = parse_amount(bytes(wanted.price), "$.price"), parse_amount(bytes(wanted.size), "$.size")
-        order, replay = await self._intend(account, _Terms(wanted, price, size, session_id))
-        if replay and order.status != "pending":
-            return _placed(order, replay)
-        answer = self._dispatch.answer(order.order_id)
-        if not replay:
-            self._dispatch.send(account, order)
-        try:
-            async with asyncio.timeout(self._answer_within):
-                order = await asyncio.shield(answer)
-        except TimeoutError:
-            order = await self._unconfirmed(order)
-        return _placed(order, replay)
+    async def _place(self, account: Account, terms: "_Terms", answer: "asyncio.Future[Placed]") -> None:
+        """Take an order from its intent to its end, whatever becomes of who waits for `answer`."""
 
-    async def _unconfirmed(self, order: Order) -> Order:
+        def told(order: Order) -> None:
+            if not answer.done():
+                answer.set_result(_placed(order, replay))
+
         try:
-            return await self._dispatch.unconfirm(order)
-        except Unavailable:
-            # the intent is stored, so the order is taken; what became of it is found out once the store works again
-            return order
+            order, replay = await self._intend(account, terms)
+        except asyncio.CancelledError:
+            answer.cancel()
+            raise
+        except Exception as fault:
+            if not answer.done():
+                answer.set_exception(fault)
+            return
+        if replay and order.status != "pending":
+            told(order)
+            return
+        self._dispatch.wait(order, told)
+        if not replay:
+            await self._dispatch.send(account, order)
 
     async def _intend(self, account: Account, terms: "_Terms") -> tuple[Order, bool]:
         def unit(tx: Tx) -> tuple[Order, bool]:

@@ -7,6 +7,7 @@ by the node that committed it and only before the deadline; everybody else asks 
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping
+from typing import NamedTuple
 
 import structlog
 
@@ -16,27 +17,47 @@ from oddswire.events import Source
 from oddswire.orders import recording, records
 from oddswire.orders.order import Order
 from oddswire.orders.recording import Recorded
+from oddswire.patience import Patience
 from oddswire.store.base import Store, Tx
 from oddswire.streams import log
 from oddswire.venues.base import Account, Evidence, NoAnswer, OrderRequest, Venue, VenueRejected
 
 CANCELS_AT_ONCE = 32
 """How many cancels are on their way at the same time."""
-QUIET_SECONDS = 0.01
 REMEMBERED = 100_000
 """How many accounts' cursors are remembered; forgetting one costs a read."""
 _logger = structlog.get_logger("oddswire.dispatch")
 
 
-class Dispatch:
-    """What is on its way to the venues from this node; `node` is its name in sending marks."""
+Told = Callable[[Order], None]
+"""Takes the order as it is once its venue has been heard on it, or has not been in time."""
 
-    def __init__(self, store: Store, venues: Mapping[str, Venue], clock: Clock, node: str) -> None:
+
+class _Answer(NamedTuple):
+    """What is waited for: the order as it was sent, and who waits."""
+
+    order: Order
+    told: list[Told]
+
+    def tell(self, order: Order) -> None:
+        for told in self.told:
+            told(order)
+
+
+class Dispatch:
+    """What is on its way to the venues from this node.
+
+    `node` is its name in sending marks, `answer_within` how many seconds anybody waits to hear of an order.
+    """
+
+    def __init__(
+        self, store: Store, venues: Mapping[str, Venue], clock: Clock, node: str, answer_within: float
+    ) -> None:
         self._store = store
         self._venues = venues
         self._clock = clock
         self.node = node
-        self._answers: dict[str, asyncio.Future[Order]] = {}
+        self._answers: Patience[str, _Answer] = Patience(answer_within, self._overdue)
         self._sending: set[str] = set()
         self._busy: Counter[Account] = Counter()
         self._cursors: dict[tuple[str, Account], int] = {}
@@ -44,17 +65,19 @@ class Dispatch:
         self._canceling: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._listeners: dict[str, Callable[[bool], None]] = {}
+        self._quiet_listeners: list[Callable[[Account], None]] = []
 
     def on_heard(self, venue: str, listener: Callable[[bool], None]) -> None:
         """Call `listener` after each place and cancel sent to a venue, with whether it answered, be it with a no."""
         self._listeners[venue] = listener
 
-    def answer(self, order_id: str) -> "asyncio.Future[Order]":
-        """Return a future of the order as it is once the venue has been heard on it; shield it, it is shared."""
-        future = self._answers.get(order_id)
-        if future is None:
-            future = self._answers[order_id] = asyncio.get_running_loop().create_future()
-        return future
+    def wait(self, order: Order, told: Told) -> None:
+        """Have `told` called with the order once its venue has been heard on it, or has not been in time."""
+        waiting = self._answers.get(order.order_id)
+        if waiting is None:
+            self._answers.begin(order.order_id, _Answer(order, [told]))
+        else:
+            waiting.told.append(told)
 
     def is_sending(self, order_id: str) -> bool:
         """Tell whether this node is waiting for the venue's own answer to that order."""
@@ -64,26 +87,40 @@ class Dispatch:
         """Return how far this node knows an account at a venue to be recorded; -1 where it has forgotten."""
         return self._cursors.get((venue, account), -1)
 
-    async def quiet(self, account: Account) -> None:
-        """Return once no order of that account is under way from here, at the latest after `QUIET_SECONDS`."""
-        until = self._clock.monotonic() + QUIET_SECONDS
-        while self._busy[account] > 0 and self._clock.monotonic() < until:  # noqa: ASYNC110 - bounded, and rarely entered
-            await asyncio.sleep(QUIET_SECONDS / 5)
+    def busy(self, account: Account) -> bool:
+        """Tell whether an order of that account is under way from here."""
+        return account in self._busy
 
-    def send(self, account: Account, order: Order) -> None:
-        """Send a committed order, now, in the background."""
-        started = self._clock.monotonic()
+    def on_quiet(self, listener: Callable[[Account], None]) -> None:
+        """Call `listener` with each account that is not busy any more."""
+        self._quiet_listeners.append(listener)
+
+    async def send(self, account: Account, order: Order) -> None:
+        """Send a committed order now, and record what its venue answers, however late."""
         left = (order.mark_deadline - self._clock.now()) / 1000
+        deadline = self._clock.monotonic() + left
         self._sending.add(order.order_id)
         self._busy[account] += 1
-        self._spawn(self._send(account, order, started + left))
+        try:
+            await self._place(account, order, deadline)
+        except Unavailable as fault:
+            # it stays `pending`: the reconciler asks the venue once the store takes work again
+            _logger.warning("answer_not_recorded", order=order.order_id, fault=fault.detail)
+            self._tell(order)
+        finally:
+            self._sending.discard(order.order_id)
+            self._busy[account] -= 1
+            if not self._busy[account]:
+                del self._busy[account]
+                for listener in self._quiet_listeners:
+                    listener(account)
 
     def send_cancel(self, account: Account, order: Order) -> None:
         """Send the cancel of an order that wants one, in the background; waits until the venue has the order."""
         if order.venue_order_id is None or order.finished or order.order_id in self._canceling:
             return
         self._canceling.add(order.order_id)
-        self._spawn(self._send_cancel(account, order, order.venue_order_id))
+        self.carry(self._send_cancel(account, order, order.venue_order_id))
 
     async def record(self, venue: str, evidence: Evidence, source: Source) -> Recorded:
         """Merge evidence into our books, in one unit; then answer those who wait and send the cancels it allows.
@@ -148,6 +185,12 @@ class Dispatch:
         found = market
         await self._store.write(lambda tx: records.save_listing(tx, app_id, venue, found))
 
+    def carry(self, work: Coroutine[None, None, None]) -> None:
+        """Do this in the background until it ends, or until `stop`."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
     async def stop(self) -> None:
         """Drop what is under way; start-up asks the venues what became of it."""
         for task in self._tasks:
@@ -155,19 +198,6 @@ class Dispatch:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     # ---- one order's way
-
-    async def _send(self, account: Account, order: Order, deadline: float) -> None:
-        try:
-            await self._place(account, order, deadline)
-        except Unavailable as fault:
-            # it stays `pending`: the reconciler asks the venue once the store takes work again
-            _logger.warning("answer_not_recorded", order=order.order_id, fault=fault.detail)
-            self._answer_callers(order)
-        finally:
-            self._sending.discard(order.order_id)
-            self._busy[account] -= 1
-            if not self._busy[account]:
-                del self._busy[account]
 
     async def _place(self, account: Account, order: Order, deadline: float) -> None:
         if self._clock.monotonic() >= deadline:
@@ -246,17 +276,25 @@ class Dispatch:
 
     def _settled(self, order: Order) -> None:
         if order.status != "pending":
-            self._answer_callers(order)
+            self._tell(order)
 
-    def _answer_callers(self, order: Order) -> None:
-        future = self._answers.pop(order.order_id, None)
-        if future is not None and not future.done():
-            future.set_result(order)
+    def _tell(self, order: Order) -> None:
+        answer = self._answers.end(order.order_id)
+        if answer is not None:
+            answer.tell(order)
 
-    def _spawn(self, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._done)
+    def _overdue(self, answer: "_Answer") -> None:
+        self.carry(self._give_up(answer))
+
+    async def _give_up(self, answer: "_Answer") -> None:
+        order = answer.order
+        try:
+            order = await self.unconfirm(order)
+        except Unavailable as fault:
+            # the intent is stored, so the order is taken; what became of it is found out once the store works again
+            _logger.warning("answer_not_recorded", order=order.order_id, fault=fault.detail)
+        finally:
+            answer.tell(order)
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)

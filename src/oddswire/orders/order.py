@@ -5,8 +5,9 @@ pending ─┬─> open ──> partially_filled ──> filled
          └─> rejected       canceled, expired <┘  (a late fill or a reversal corrects a finished order)
 """
 
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from oddswire.events import OrderStatus, Side
 from oddswire.ledger import rules
@@ -37,8 +38,7 @@ BY_ABSENCE: Final = 2
 """Who wants an order's cancel, in `cancel_wanted`; 0: nobody. By absence: its session has been gone too long."""
 
 
-@dataclass(slots=True)
-class Order:
+class Order(Struct):
     """A stored order, its fields in the order of its row; amounts in millionths, times in ms.
 
     `fee` is the most the venue may charge a contract, `money_held` and `contracts_held` what the order holds now,

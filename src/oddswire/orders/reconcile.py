@@ -18,6 +18,7 @@ from oddswire.orders import records
 from oddswire.orders.dispatch import Dispatch
 from oddswire.orders.order import Order
 from oddswire.orders.pulse import Pulse
+from oddswire.patience import Patience
 from oddswire.store.base import Store, Tx
 from oddswire.streams import log
 from oddswire.venues.base import Account, Evidence, Market, NoAnswer, Venue, Wake
@@ -25,6 +26,8 @@ from oddswire.venues.base import Account, Evidence, Market, NoAnswer, Venue, Wak
 _logger = structlog.get_logger("oddswire.reconcile")
 CHECK_SECONDS = 1.0
 SWEEP_SECONDS = 60.0
+QUIET_SECONDS = 0.01
+"""How long an account is not read, at most, because an order of it is under way from here."""
 AT_ONCE = 16
 """How many accounts of a venue are read at the same time."""
 _PAGE = 500
@@ -74,6 +77,8 @@ class Reconciler:
         self._on_pulse = on_pulse
         self.pulse = Pulse(clock.now())
         dispatch.on_heard(name, self._heard)
+        dispatch.on_quiet(self._quiet)
+        self._held: Patience[Account, tuple[Account, _Due]] = Patience(QUIET_SECONDS, self._release)
         self._unread: dict[Account, _Due] = {}
         self._dirty: dict[Account, _Due] = {}
         self._reading: set[Account] = set()
@@ -92,6 +97,7 @@ class Reconciler:
                 group.create_task(self._sweep_forever())
         finally:
             self._dirty.clear()
+            self._held.clear()
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -132,7 +138,29 @@ class Reconciler:
             await self._list_markets()
             await self.sweep()
         elif wake.cursor is None or self._dispatch.known(self._name, wake.account) < wake.cursor:
-            self._mark(wake.account, _Due("venue", wake.cursor or 0, anyway=wake.cursor is None))
+            due = _Due("venue", wake.cursor or 0, anyway=wake.cursor is None)
+            if not due.anyway and self._dispatch.busy(wake.account):
+                # what this node is being answered tells the same, and is being recorded
+                self._hold(wake.account, due)
+            else:
+                self._mark(wake.account, due)
+
+    def _hold(self, account: Account, due: _Due) -> None:
+        before = self._held.get(account)
+        self._held.begin(account, (account, due if before is None else before[1].join(due)))
+        self._idle.clear()
+
+    def _quiet(self, account: Account) -> None:
+        held = self._held.end(account)
+        if held is not None:
+            self._release(held)
+
+    def _release(self, held: tuple[Account, _Due]) -> None:
+        account, due = held
+        if self._dispatch.known(self._name, account) < due.cursor:
+            self._mark(account, due)
+        else:
+            self._rest()
 
     def _mark(self, account: Account, due: _Due) -> None:
         _note(self._dirty, account, due)
@@ -153,11 +181,8 @@ class Reconciler:
 
     async def _read(self, account: Account, due: _Due) -> None:
         try:
-            if not due.anyway:
-                # what this node is being answered tells the same, and is being recorded
-                await self._dispatch.quiet(account)
-                if self._dispatch.known(self._name, account) >= due.cursor:
-                    return
+            if not due.anyway and self._dispatch.known(self._name, account) >= due.cursor:
+                return
             after = await self._store.read(lambda tx: _cursor_of(tx, account, self._name))
             evidence = await self._venue.read(account, after)
             recorded = await self._dispatch.record(self._name, evidence, due.source)
@@ -176,8 +201,11 @@ class Reconciler:
             self._start()
             if len(self._dirty) < _PAGE:
                 self._room.set()
-            if not self._dirty and not self._reading:
-                self._idle.set()
+            self._rest()
+
+    def _rest(self) -> None:
+        if not self._dirty and not self._reading and not self._held:
+            self._idle.set()
 
     # ---- orders nobody has been heard on, cancels nobody has taken
 

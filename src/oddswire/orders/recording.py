@@ -4,7 +4,8 @@ Evidence may be old, repeated or out of order, so merging is by facts and not by
 venue's id of it, an order is told submitted once, a finished order goes back only by a late fill or a reversal.
 """
 
-from dataclasses import dataclass, field, replace
+from msgspec import Struct
+from msgspec.structs import replace
 
 from oddswire.clock import Clock
 from oddswire.events import Source
@@ -20,17 +21,16 @@ from oddswire.streams.log import Stream
 from oddswire.venues.base import Evidence, FillReport, OrderReport, SettlementReport
 
 
-@dataclass(slots=True)
-class Recorded:
+class Recorded(Struct):
     """What came of a unit: the orders it changed, how far the account is known, and a correction it had to make.
 
     `contradicted` are orders that we hold as rejected and the venue has all the same: nothing of them is recorded.
     """
 
-    orders: list[Order] = field(default_factory=list)
+    orders: list[Order] = []
     cursor: int | None = None
     correction: int = 0
-    contradicted: list[str] = field(default_factory=list)
+    contradicted: list[str] = []
 
 
 def begin(tx: Tx, stream: Stream, venue: str, clock: Clock, source: Source) -> tuple[Opened, Telling]:

@@ -1,9 +1,10 @@
 """How orders, books and entries are kept: reading and writing their rows inside a unit of work."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
 from operator import attrgetter
 from typing import Any, NamedTuple
+
+from msgspec import Struct
 
 from oddswire.events import Side
 from oddswire.ledger.books import Balance, Books, Holding, Trade
@@ -17,13 +18,13 @@ from oddswire.streams.log import Stream
 from oddswire.venues.base import Market
 
 _Row = Callable[[Any], tuple[SqlValue, ...]]
-_ORDER: _Row = attrgetter(*(field.name for field in fields(Order)))
+_ORDER: _Row = attrgetter(*Order.__struct_fields__)
 _ORDER_CHANGE: _Row = attrgetter(
     *("order_id", "status", "filled", "money_held", "contracts_held", "venue_order_id", "submitted", "cancel_wanted"),
     *("error_reason", "timestamp", "seq"),
 )
-_FILL: _Row = attrgetter(*(field.name for field in fields(Fill)))
-_HOLDING: _Row = attrgetter(*(field.name for field in fields(Holding)))
+_FILL: _Row = attrgetter(*Fill.__struct_fields__)
+_HOLDING: _Row = attrgetter(*Holding.__struct_fields__)
 
 
 class KnownFill(NamedTuple):
@@ -42,8 +43,7 @@ class _Traded(NamedTuple):
     size: int
 
 
-@dataclass(slots=True)
-class Opened:
+class Opened(Struct):
     """A user's stream and books at one venue, opened in a unit of work."""
 
     stream: Stream

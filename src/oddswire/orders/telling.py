@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-from msgspec import UNSET
+from msgspec import UNSET, Struct
 
 from oddswire import money
 from oddswire.events import (
@@ -34,8 +34,7 @@ CANCELED_ON_DISCONNECT: Final = "canceled_on_disconnect"
 """Why an order was canceled, where we asked for it because its session had been gone too long."""
 
 
-@dataclass(frozen=True, slots=True)
-class Fill:
+class Fill(Struct, frozen=True):
     """A fill to be stored, its fields in the order of its row."""
 
     fill_id: str

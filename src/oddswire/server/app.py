@@ -92,8 +92,9 @@ class Gateway:
         self.pulses: dict[str, Pulse] = {}
         self.paper = PaperVenue(store, clock, paper_config(settings))
         self.venues: dict[str, Venue] = {self.paper.name: self.paper}
-        self.dispatch = Dispatch(store, self.venues, clock, new_id("node", clock.now()))
-        self.desk = Desk(store, self.venues, clock, self.dispatch, settings.order_answer_seconds)
+        mark = new_id("node", clock.now())
+        self.dispatch = Dispatch(store, self.venues, clock, mark, settings.order_answer_seconds)
+        self.desk = Desk(store, self.venues, clock, self.dispatch)
         self.newcomers = Newcomers(self.authority, self.desk)
         self.hub = Hub(store, clock)
         self.roster = Roster(_caps(settings), chance)

@@ -238,8 +238,10 @@ class SqliteStore:
 
     def _tell(self, batch: list[Unit[Any]]) -> None:
         self._waiting -= len(batch)
-        self.failures += sum(_not_stored(unit) for unit in batch)
-        bells = [bell for unit in batch for bell in unit.bells]
+        bells: list[Bell] = []
+        for unit in batch:
+            bells += unit.bells
+            self.failures += unit.fault is not None and _not_stored(unit.fault)
         if bells:
             for listener in self._bell_listeners:
                 self._call(listener, bells)
@@ -258,5 +260,5 @@ class SqliteStore:
             self._loop.call_exception_handler({"message": f"{listener!r} failed", "exception": fault})
 
 
-def _not_stored(unit: Unit[Any]) -> bool:
-    return isinstance(unit.fault, Unavailable) and unit.fault.code == "store_unavailable"
+def _not_stored(fault: Exception) -> bool:
+    return isinstance(fault, Unavailable) and fault.code == "store_unavailable"

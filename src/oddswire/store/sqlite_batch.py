@@ -10,9 +10,10 @@ fault we therefore look whether the transaction still is: if not, nothing more m
 import asyncio
 import sqlite3
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from types import NoneType
 from typing import Any, Generic, TypeVar, cast
+
+from msgspec import Struct
 
 from oddswire.errors import Unavailable
 from oddswire.store.base import Bell, SqlValue, Tx
@@ -97,15 +98,14 @@ class SqliteTx:
             raise
 
 
-@dataclass(slots=True)
-class Unit(Generic[T]):
+class Unit(Struct, Generic[T]):
     """A unit on its way: its work, who waits for it, and what came of it."""
 
     work: Callable[[Tx], T]
     answer: "asyncio.Future[T]"
     result: T | None = None
     fault: Exception | None = None
-    bells: list[Bell] = field(default_factory=list)
+    bells: list[Bell] = []
 
     def tell(self) -> None:
         """Answer who waits, on the loop, unless they have been cancelled."""

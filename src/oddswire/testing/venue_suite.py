@@ -113,7 +113,9 @@ async def what_cannot_be_taken_is_rejected(stage: Stage) -> None:
     before = await stage.venue.read(stage.buyer, None)
     for market_id, size in (("no-such-market", ONE), (stage.market_id, 10**12)):
         good = stage.request("yes", 990_000, size)
-        request = OrderRequest(**{**{name: getattr(good, name) for name in good.__slots__}, "market_id": market_id})
+        request = OrderRequest(
+            **{**{name: getattr(good, name) for name in good.__struct_fields__}, "market_id": market_id}
+        )
         try:
             await stage.venue.place(stage.buyer, request)
         except VenueRejected:

@@ -7,8 +7,9 @@ times in Unix epoch ms.
 """
 
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
 from typing import Literal, Protocol
+
+from msgspec import Struct
 
 from oddswire.events import Side
 
@@ -17,16 +18,14 @@ ReportState = Literal["open", "filled", "canceled", "expired"]
 MarketStatus = Literal["open", "paused", "closed", "settled"]
 
 
-@dataclass(frozen=True, slots=True)
-class Account:
+class Account(Struct, frozen=True):
     """A user of an app, as an account at a venue."""
 
     app: str
     user: str
 
 
-@dataclass(frozen=True, slots=True)
-class OrderRequest:
+class OrderRequest(Struct, frozen=True):
     """What a venue is asked to do. `ref` is our order's id: the venue keeps it, and takes it once an account.
 
     `deadline` is when the request stops being valid: a venue that receives it later refuses it.
@@ -44,8 +43,7 @@ class OrderRequest:
     deadline: int
 
 
-@dataclass(frozen=True, slots=True)
-class OrderReport:
+class OrderReport(Struct, frozen=True):
     """What the venue says of one order. `ref` is None for one that did not come through us."""
 
     venue_order_id: str
@@ -64,8 +62,7 @@ class OrderReport:
     venue_timestamp: int
 
 
-@dataclass(frozen=True, slots=True)
-class FillReport:
+class FillReport(Struct, frozen=True):
     """One fill. `fill_id` is the venue's, one fill an order and id; `reversed` undoes it, also one not told before."""
 
     fill_id: str
@@ -77,8 +74,7 @@ class FillReport:
     venue_timestamp: int
 
 
-@dataclass(frozen=True, slots=True)
-class TransferReport:
+class TransferReport(Struct, frozen=True):
     """Money that came (`amount` above 0) or went without an order."""
 
     transfer_id: str
@@ -86,8 +82,7 @@ class TransferReport:
     venue_timestamp: int
 
 
-@dataclass(frozen=True, slots=True)
-class SettlementReport:
+class SettlementReport(Struct, frozen=True):
     """A market paid out: all holdings of it are gone, `payout` has been credited, `winner` is the outcome's id."""
 
     settlement_id: str
@@ -97,8 +92,7 @@ class SettlementReport:
     venue_timestamp: int
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
+class Evidence(Struct, frozen=True):
     """What a venue said of one account, in one answer.
 
     `cursor` says how far this account had come at the venue, `previous` how far it had come before what this answer
@@ -118,8 +112,7 @@ class Evidence:
     wallet: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class OutcomeQuote:
+class OutcomeQuote(Struct, frozen=True):
     """One outcome of a market and its best prices, None where nobody quotes."""
 
     outcome_id: str
@@ -128,8 +121,7 @@ class OutcomeQuote:
     best_ask: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Market:
+class Market(Struct, frozen=True):
     """What can be traded, and in which steps. `fee` is the most the venue may charge a contract."""
 
     market_id: str
@@ -144,8 +136,7 @@ class Market:
     winner: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Wake:
+class Wake(Struct, frozen=True):
     """A venue's stream said something: read `account` again (None: anything may have been missed, read them all).
 
     `cursor` is how far the account has come there: nothing to read if we are as far.

@@ -6,7 +6,8 @@ change hands.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from oddswire.events import Side
 from oddswire.money import ONE
@@ -17,8 +18,7 @@ MOST_MATCHES = 500
 """How many resting orders one order may take, so that no request holds the book for long."""
 
 
-@dataclass(slots=True)
-class PaperOrder:
+class PaperOrder(Struct):
     """An order at the venue, its fields in the order of its row; amounts in millionths."""
 
     order_id: str
@@ -50,8 +50,7 @@ class PaperOrder:
         return self.size - self.filled
 
 
-@dataclass(frozen=True, slots=True)
-class Match:
+class Match(Struct, frozen=True):
     """So much of a resting order is taken, at its price of YES."""
 
     maker: PaperOrder
@@ -59,8 +58,7 @@ class Match:
     yes_price: int
 
 
-@dataclass(frozen=True, slots=True)
-class Matching:
+class Matching(Struct, frozen=True):
     """What an incoming order meets, best first; `met_itself` where it stopped before an order of its own account."""
 
     matches: tuple[Match, ...]

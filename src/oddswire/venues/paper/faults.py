@@ -7,8 +7,9 @@ may write them; the venue that runs reads them with its tick and keeps them, so 
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
 from typing import Final, Literal, NamedTuple, Protocol, TypeVar, get_args
+
+from msgspec.structs import replace
 
 from oddswire.errors import OperatorError, Unavailable
 from oddswire.store.base import Store, Tx

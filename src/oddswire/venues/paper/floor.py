@@ -1,9 +1,11 @@
 """One unit of work at the paper venue: the rows it touches, read once and written once, under its market's row."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any, NamedTuple
+
+from msgspec import Struct
 
 from oddswire.ids import id_series, new_id
 from oddswire.money import ONE
@@ -16,7 +18,7 @@ from oddswire.venues.paper.config import NO, YES, MarketSpec, PaperConfig
 FEES = "fees"
 _CHUNK = 16
 _Row = Callable[[Any], tuple[SqlValue, ...]]
-_ORDER: _Row = attrgetter(*(field.name for field in fields(PaperOrder)))
+_ORDER: _Row = attrgetter(*PaperOrder.__struct_fields__)
 _ORDER_CHANGE: _Row = attrgetter(
     *("order_id", "filled", "state", "reason", "money_held", "contracts_held", "changed_at", "version")
 )
@@ -35,8 +37,7 @@ def house_account(market_id: str) -> str:
     return f"house/{market_id}"
 
 
-@dataclass(slots=True)
-class MarketRow:
+class MarketRow(Struct):
     """A market's state. `pairs` is YES outstanding, NO outstanding and the collateral in dollars, in millionths."""
 
     market_id: str
@@ -47,8 +48,7 @@ class MarketRow:
     last_rank: int
 
 
-@dataclass(slots=True)
-class AccountRow:
+class AccountRow(Struct):
     """An account's money in millionths; `version` counts the units that changed it."""
 
     account: str
@@ -57,8 +57,7 @@ class AccountRow:
     version: int
 
 
-@dataclass(slots=True)
-class Held:
+class Held(Struct):
     """Contracts of one outcome in millionths."""
 
     free: int = 0

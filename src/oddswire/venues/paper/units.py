@@ -1,6 +1,6 @@
 """The venue's units of work: place, cancel, expire, settle, and the evidence of an account."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from oddswire.ids import new_id
 from oddswire.money import ONE
@@ -23,8 +23,7 @@ from oddswire.venues.paper.floor import AccountRow, FillRow, Floor, HeldRow, Mar
 CANCELED_BY_USER = "canceled_by_user"
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(Struct, frozen=True):
     """One request at the venue: whose, of which book, when."""
 
     tx: Tx
