@@ -2,7 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+import os
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -10,12 +11,14 @@ import httpx
 import pytest
 
 from oddswire.server import gated_http
+from oddswire.server.websocket import Turnstile
 from oddswire.testing.gateway import ORIGIN, RunningGateway
 from tests.server.test_abuse import gateway_with
 from tests.server.test_abuse import stopped_clock as stopped_clock
 
 HEAD = "Host: x\r\nx-app-id: demo\r\n"
 STOPPED = {"reads_per_second": 1}
+CROWD, LEAVES = 100, 97
 
 
 async def head_of(gateway: RunningGateway, request: str) -> str:
@@ -144,3 +147,39 @@ async def test_a_path_is_the_same_however_it_is_written(tmp_path: Path, path: st
             answer = await head_of(gateway, f"POST {path} HTTP/1.1\r\n{HEAD}{rest}")
             assert answer.startswith(f"HTTP/1.1 {status} "), answer
         assert 'calls_stopped_total{reason="sign_in"} 1.0' in await metrics(gateway)
+
+
+@pytest.mark.parametrize("pieces", [1, 3], ids=["whole requests", "requests in pieces"])
+async def test_newcomers_who_all_speak_at_once_are_heard_one_after_the_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pieces: int
+) -> None:
+    """Nobody is forgotten in the queue, also not beside one who has left it."""
+    at_once: list[bool] = []
+    enter = Turnstile.enter
+
+    def entered(turnstile: Turnstile, start: Callable[[], None]) -> bool:
+        at_once.append(enter(turnstile, start))
+        return at_once[-1]
+
+    monkeypatch.setattr(Turnstile, "enter", entered)
+    async with gateway_with(tmp_path) as gateway, asyncio.timeout(20):
+        lines = [
+            await asyncio.open_connection(gateway.address.api.host, gateway.address.api.port) for _ in range(CROWD)
+        ]
+        request = f"GET /venues HTTP/1.1\r\n{HEAD}Connection: close\r\n\r\n".encode()
+        size = -(-len(request) // pieces)
+        for start in range(0, len(request), size):
+            for number, (_, writer) in enumerate(lines):
+                if number == LEAVES and start:
+                    continue
+                # the loop does not turn in between, so all are there when it does
+                os.write(writer.get_extra_info("socket").fileno(), request[start : start + size])
+                if number == LEAVES:
+                    writer.transport.abort()
+            await asyncio.sleep(0)
+        answers = [await reader.read() for number, (reader, _) in enumerate(lines) if number != LEAVES]
+        for _, writer in lines:
+            writer.close()
+    assert [answer.split(b" ")[1] for answer in answers] == [b"200"] * (CROWD - 1)
+    assert len(at_once) >= CROWD - 1
+    assert at_once.count(False) > CROWD / 2

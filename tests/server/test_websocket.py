@@ -235,18 +235,26 @@ async def test_a_head_is_bounded_in_bytes_and_in_time(monkeypatch: pytest.Monkey
         await slow.ended()
 
 
-def test_a_turnstile_lets_fifty_through_a_turn() -> None:
+def test_a_turnstile_lets_so_many_through_a_turn() -> None:
     turns: list[Any] = []
     passed: list[int] = []
-    turnstile = Turnstile(turns.append)
-    for number in range(120):
-        turnstile.enter(lambda number=number: passed.append(number))  # type: ignore[misc]
-    sizes = []
+    turnstile = Turnstile(turns.append, at_once=5)
+
+    def enter(number: int) -> bool:
+        return turnstile.enter(lambda: passed.append(number))
+
+    assert [enter(number) for number in range(12)] == [True] * 5 + [False] * 7
+    sizes = [len(passed)]
     while turns:
         turns.pop(0)()
         sizes.append(len(passed))
-    assert sizes == [50, 100, 120]
-    assert passed == list(range(120))
+        if len(sizes) == 3:
+            # who comes in a turn that still has room need not wait, and overtakes nobody
+            assert enter(12)
+    assert sizes == [5, 10, 12, 13]
+    assert passed == list(range(13))
+    assert enter(13)
+    assert passed[-1] == 13
 
 
 @on_uvloop

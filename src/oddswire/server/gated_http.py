@@ -1,5 +1,6 @@
 """HTTP as the gate lets it in: a stopped call is answered here, without a task, a request object or a route."""
 
+import asyncio
 import re
 from typing import ClassVar, Final
 from urllib.parse import unquote
@@ -9,7 +10,7 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from oddswire.server.gate import Gate
 from oddswire.server.http_protocol import REQUEST_DEADLINE, GatewayHttp, response
-from oddswire.server.websocket import Refusal, refusal_body
+from oddswire.server.websocket import Refusal, Turnstile, refusal_body
 
 UNREAD: Final = 64 * 1024
 """Bytes of answers that a client has not read: who sends on all the same is cut off."""
@@ -27,13 +28,32 @@ class GatedHttp(GatewayHttp):
     """`GatewayHttp` that has every head looked at first; the client's address is the gate's, for all that follows."""
 
     gate: ClassVar[Gate]
+    turnstile: ClassVar[Turnstile]
     _stop: Refusal | None = None
     _stopped_ahead = 0
+    _is_new = True
+    _waits = False
 
     def data_received(self, data: bytes) -> None:
-        """Hear what has arrived: of stopped calls that came at once only the first few are answered."""
+        """Hear what has arrived: of stopped calls that came at once only the first few are answered.
+
+        The first bytes of a connection are heard when it is their turn.
+        """
+        if self._is_new:
+            self._is_new = False
+            if not self.turnstile.enter(lambda: self._begin(data)):
+                self._waits = True
+                self.transport.pause_reading()
+            return
         self._stopped_ahead = 0
         super().data_received(data)
+
+    def _begin(self, data: bytes) -> None:
+        if self.transport.is_closing():
+            return
+        if self._waits:
+            self.transport.resume_reading()
+        self.data_received(data)
 
     def on_message_begin(self) -> None:
         """Begin with a request, unless nothing more is heard on this connection."""
@@ -125,8 +145,9 @@ class GatedHttp(GatewayHttp):
 
 
 def gated_http(gate: Gate) -> type[GatedHttp]:
-    """Return the class for `server_for` that asks `gate` about every head."""
-    return type("Gated", (GatedHttp,), {"gate": gate})
+    """Return the class for `server_for`, on the running loop, that asks `gate` about every head."""
+    turnstile = Turnstile(asyncio.get_running_loop().call_soon)
+    return type("Gated", (GatedHttp,), {"gate": gate, "turnstile": turnstile})
 
 
 def _path(raw: bytes) -> str:

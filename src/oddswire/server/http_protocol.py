@@ -26,7 +26,6 @@ from oddswire.server.websocket import (
     Accept,
     Conversation,
     Refusal,
-    Turnstile,
     Upgrade,
     handshake_fault,
     parsed_query,
@@ -58,7 +57,6 @@ class House:
     accept: Accept
     open: OpenSocket
     on_shutdown: Callable[[], None]
-    turnstile: Turnstile | None = None
     shutting_down: bool = False
 
     def shutdown(self) -> None:
@@ -107,9 +105,9 @@ class Arrival(asyncio.Protocol):
         if fault is not None:
             self._refuse(fault)
             return
-        if self.house.turnstile is None:
-            self.house.turnstile = Turnstile(self._loop.call_soon)
-        self.house.turnstile.enter(self._start)
+        self._task = self._loop.create_task(self._decide())
+        self._state.tasks.add(self._task)
+        self._task.add_done_callback(self._state.tasks.discard)
 
     @property
     def _connections(self) -> set[Any]:
@@ -129,12 +127,6 @@ class Arrival(asyncio.Protocol):
         self._upgrade = Upgrade(path, query, headers, head.client)
         self._key = headers.get("sec-websocket-key", "")
         return handshake_fault(head.method, head.http_version, path, headers)
-
-    def _start(self) -> None:
-        if not self._over:
-            self._task = self._loop.create_task(self._decide())
-            self._state.tasks.add(self._task)
-            self._task.add_done_callback(self._state.tasks.discard)
 
     async def _decide(self) -> None:
         verdict: Refusal | Conversation
