@@ -36,6 +36,8 @@ log = logging.getLogger(__name__)
 
 ABORT = "oddswire.abort"
 """The extension of an HTTP scope that ends its connection at once, whatever still waits to be sent."""
+WHOLE = "oddswire.whole"
+"""The extension of an HTTP scope whose request has been received to its end."""
 MAX_HEAD = 32 * 1024
 """Bytes of a request's head: the parser itself has no limit."""
 MAX_REQUEST = 2 * 1024 * 1024
@@ -374,6 +376,7 @@ class GatewayHttp(HalfClosable):
         """Stop the clock."""
         self._deadline.clear()
         if self._listed_bytes <= MAX_HEAD and not self.is_read_anew():
+            self.scope["extensions"][WHOLE] = True  # type: ignore[assignment]  # ours is no table
             super().on_message_complete()
 
     def is_read_anew(self) -> bool:

@@ -29,10 +29,11 @@ class Whereabouts:
     """
 
     def __init__(self, path: Path, lock: Path | None) -> None:
-        path = path.resolve()
-        self._marks = {path: _mark_of(path), path.with_name(path.name + "-wal"): None}
+        name = str(path.resolve())
+        # as text: it is looked at after each commit
+        self._marks = {name: _mark_of(name), f"{name}-wal": None}
         if lock is not None:
-            self._marks[lock] = _mark_of(lock)
+            self._marks[str(lock)] = _mark_of(str(lock))
 
     def check(self) -> None:
         """Return if every file is still the one under its name.
@@ -72,9 +73,9 @@ def must_have_one_name(path: Path) -> None:
         )
 
 
-def _mark_of(path: Path) -> Mark | None:
+def _mark_of(name: str) -> Mark | None:
     try:
-        found = os.stat(path)
+        found = os.stat(name)
     except (FileNotFoundError, NotADirectoryError):
         return None
     return Mark(found.st_dev, found.st_ino)

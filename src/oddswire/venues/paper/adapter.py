@@ -98,7 +98,10 @@ class PaperVenue:
         return found
 
     async def wakes(self) -> AsyncIterator[Wake]:
-        """Say which accounts and markets changed: at once after a request here, within a second after another's."""
+        """Say which accounts and markets changed: at once where a request here changed somebody else's too.
+
+        Within a second after requests made elsewhere, and after those whose answer has told it all.
+        """
         last = await self._store.read(lambda tx: tx.one(_maybe, "paper.last_report")) or 0
         yield Wake()
         while True:
@@ -160,13 +163,18 @@ class PaperVenue:
 
     async def _write(self, asked: Asked, account: Account, unit: Callable[[Request], Evidence]) -> Evidence:
         async def work() -> Evidence:
+            told = False
             try:
-                return await self._store.write(lambda tx: unit(self._request(tx, account)))
+                evidence = await self._store.write(lambda tx: unit(self._request(tx, account)))
+                # who did not trade changed nothing of anybody else's
+                told = self.faults.honest and not evidence.fills
+                return evidence
             except Unavailable as fault:
                 # as from any venue: whether it was done is for `find` to tell
                 raise NoAnswer(fault.detail) from fault
             finally:
-                self.poll()
+                if not told:
+                    self.poll()
 
         return await self.faults.answer(asked, work)
 

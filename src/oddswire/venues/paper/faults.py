@@ -77,6 +77,11 @@ class Faults:
         if "reorder" not in self._standing:
             self._answered.clear()
 
+    @property
+    def honest(self) -> bool:
+        """Whether no fault stands."""
+        return not self._standing
+
     async def answer(self, asked: Asked, work: Callable[[], Awaitable[Evidence]]) -> Evidence:
         """Do `work`, which is the venue's honest answer, and pass on what is left of it.
 
@@ -84,7 +89,7 @@ class Faults:
             NoAnswer: it was lost.
             VenueRejected: the venue's no, which may come late or be lost too.
         """
-        if not self._standing:
+        if self.honest:
             return await work()
         try:
             evidence = await work()
