@@ -13,17 +13,18 @@ from bench.run import Run, Used
 USERS = 64
 RATE = 500
 BUSY = 0.85
-"""How much of what it can do the server is to be kept busy with, where it is to be busy."""
+"""How much of its core the server is to be kept busy with, where it is to be busy."""
+PROBES = 4
 
 
 def measure(run: Run) -> list[Group]:
-    """Send 500 orders a second, then as many as keep the server busy without a queue that grows."""
+    """Send 500 orders a second, then as many as take the server 85 % of its core."""
     group = Group("order sent to its order_submitted received", "ms", reference="fdatasync, p50")
     busy = Group("how busy the server was", "share of its core")
     rates = Group("orders sent a second", "orders a second")
     with run.gateway("latency.db") as (server, port), run.load() as load:
         tokens = server.ask("users", prefix="latency", count=USERS)
-        rate = _keeping_busy(run, load, port, tokens)
+        rate = _keeping_busy(run, server, load, port, tokens)
         for _ in range(run.rounds):
             flush = machine.fdatasync_ms(run.folder)
             group.row("fdatasync, p50").add(statistics.median(flush))
@@ -49,10 +50,17 @@ def _flow(
     return used
 
 
-def _keeping_busy(run: Run, load: Process, port: int, tokens: str) -> float:
-    """Return a rate a little below what the server can do: above it every order would only wait in a queue."""
-    found = load.ask("closed_loop", port=port, tokens=tokens, price=RESTING, seconds=run.either(1.0, 3.0))
-    return BUSY * float(found["placed"]) / float(found["seconds"])
+def _keeping_busy(run: Run, server: Process, load: Process, port: int, tokens: str) -> float:
+    """Return a rate that keeps the server so busy: above what it can do every order would only wait in a queue."""
+    seconds = run.either(0.5, 2.0)
+    found = load.ask("closed_loop", port=port, tokens=tokens, price=RESTING, seconds=seconds)
+    most = float(found["placed"]) / float(found["seconds"])
+    rate = BUSY * most
+    for _ in range(PROBES):
+        with Used(server, load) as used:
+            load.ask("open_loop", port=port, tokens=tokens, price=RESTING, rate=rate, seconds=seconds, within=120)
+        rate = min(rate * BUSY / used.server_share, most)
+    return rate
 
 
 def checked(subject: str, found: dict[str, Any]) -> None:
