@@ -198,7 +198,8 @@ class Desk:
 
     def _intent(self, tx: Tx, account: Account, terms: "_Terms") -> tuple[Order, bool]:
         wanted = terms.wanted
-        stream = log.open_stream(tx, account.app, account.user, self._clock.now())
+        opened = records.open_user(tx, account, wanted.venue, self._clock.now())
+        stream = opened.stream
         if wanted.client_order_id is not None:
             known = tx.one(Order, "orders.by_client_id", stream.stream_id, wanted.client_order_id)
             if known is not None:
@@ -207,7 +208,7 @@ class Desk:
         market = records.listing(tx, account.app, wanted.venue, wanted.market_id)
         if market is None:
             raise _MarketNotListed
-        opened, telling = recording.begin(tx, stream, wanted.venue, self._clock, "venue")
+        telling = recording.begin(opened, wanted.venue, self._clock, "venue")
         order = self._new_order(stream.stream_id, terms, market.fee, telling.timestamp)
         checks.check_order(order, market, telling.timestamp)
         holding = records.open_holding(tx, opened, order.venue, order.market_id, order.outcome_id)

@@ -245,7 +245,8 @@ class Dispatch:
                 return
             stream = log.by_id(tx, order.stream_id)
             assert stream is not None
-            opened, telling = recording.begin(tx, stream, order.venue, self._clock, "venue")
+            opened = records.open_books(tx, stream, order.venue)
+            telling = recording.begin(opened, order.venue, self._clock, "venue")
             telling.refuse_cancel(order, reason)
             telling.finish()
             records.save(tx, self._store.history_id, opened, telling)
@@ -259,7 +260,8 @@ class Dispatch:
             return order
         stream = log.by_id(tx, order.stream_id)
         assert stream is not None
-        opened, telling = recording.begin(tx, stream, order.venue, self._clock, "venue")
+        opened = records.open_books(tx, stream, order.venue)
+        telling = recording.begin(opened, order.venue, self._clock, "venue")
         order = recording.open_order(tx, opened, telling, order)
         if reject_for is None:
             telling.unconfirm(order)

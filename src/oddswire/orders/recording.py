@@ -16,8 +16,6 @@ from oddswire.orders.order import Order
 from oddswire.orders.records import KnownFill, Opened
 from oddswire.orders.telling import Telling
 from oddswire.store.base import Tx
-from oddswire.streams import log
-from oddswire.streams.log import Stream
 from oddswire.venues.base import Evidence, FillReport, OrderReport, SettlementReport
 
 
@@ -33,11 +31,11 @@ class Recorded(Struct):
     contradicted: list[str] = []
 
 
-def begin(tx: Tx, stream: Stream, venue: str, clock: Clock, source: Source) -> tuple[Opened, Telling]:
-    """Open a user's books at a venue, and a telling whose time is never before the stream's newest event."""
-    opened = records.open_books(tx, stream, venue)
+def begin(opened: Opened, venue: str, clock: Clock, source: Source) -> Telling:
+    """Return a telling on a user's books, whose time is never before the stream's newest event."""
+    stream = opened.stream
     now = max(clock.now(), stream.last_timestamp)
-    telling = Telling(
+    return Telling(
         stream_id=stream.stream_id,
         venue=venue,
         seq=stream.head,
@@ -46,7 +44,6 @@ def begin(tx: Tx, stream: Stream, venue: str, clock: Clock, source: Source) -> t
         source=source,
         fill_ids=id_series("fil", now),
     )
-    return opened, telling
 
 
 def open_order(tx: Tx, opened: Opened, telling: Telling, order: Order) -> Order:
@@ -60,9 +57,8 @@ def record(tx: Tx, history_id: str, venue: str, evidence: Evidence, clock: Clock
 
     `source` is `reconciled` where our own check found it and not the venue's stream or answer.
     """
-    account = evidence.account
-    stream = log.open_stream(tx, account.app, account.user, clock.now())
-    opened, telling = begin(tx, stream, venue, clock, source)
+    opened = records.open_user(tx, evidence.account, venue, clock.now())
+    stream, telling = opened.stream, begin(opened, venue, clock, source)
     recorded = Recorded()
     fills: dict[str, list[FillReport]] = {}
     for fill in evidence.fills:

@@ -15,7 +15,7 @@ from oddswire.orders.telling import Fill, Telling
 from oddswire.store.base import SqlValue, Tx
 from oddswire.streams import log
 from oddswire.streams.log import Stream
-from oddswire.venues.base import Market
+from oddswire.venues.base import Account, Market
 
 _Row = Callable[[Any], tuple[SqlValue, ...]]
 _ORDER: _Row = attrgetter(*Order.__struct_fields__)
@@ -51,8 +51,14 @@ class Opened(Struct):
     cursor: int | None
 
 
+def open_user(tx: Tx, account: Account, venue: str, now: int) -> Opened:
+    """Open a user's books at a venue, zero where there is no account yet; the stream is made at `now` if need be."""
+    opened = tx.one(_opened, "ledger.open", account.app, account.user, venue)
+    return opened or Opened(log.open_stream(tx, account.app, account.user, now), Books(Balance()), None)
+
+
 def open_books(tx: Tx, stream: Stream, venue: str) -> Opened:
-    """Return the balance and the cursor of a user at a venue, zero where there is no account yet."""
+    """Open the books at a venue of the user whose stream it is."""
     balance, cursor = account(tx, stream.stream_id, venue)
     return Opened(stream, Books(balance), cursor)
 
@@ -143,6 +149,11 @@ def save_listing(tx: Tx, app_id: str, venue: str, market: Market) -> None:
         *(app_id, venue, market.market_id, market.status, market.tick, market.size_step, market.min_size),
         *(market.max_size, market.fee, " ".join(outcome.outcome_id for outcome in market.outcomes)),
     )
+
+
+def _opened(*columns: Any) -> Opened:
+    balance, cursor = (Balance(), None) if columns[6] is None else _account(*columns[6:])
+    return Opened(Stream(*columns[:6]), Books(balance), cursor)
 
 
 def _account(

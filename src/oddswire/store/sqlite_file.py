@@ -17,6 +17,8 @@ APPLICATION_ID = 0x0DD5_3123
 """What marks a SQLite file as ours."""
 BUSY_MS = 5_000
 """How long we wait for another process that writes."""
+CHECKPOINT_PAGES = 4_000
+"""How long the write-ahead log grows (16 MB) before it is folded in: what changes often is then written less often."""
 COPY_PAGES = 1_024
 """How much of a database is copied between two reports of progress."""
 
@@ -47,6 +49,7 @@ def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
             is_ours(connection, path)
             _switch_to_wal(connection)
             connection.execute("PRAGMA synchronous=FULL")
+            connection.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
             connection.execute("PRAGMA foreign_keys=ON")
             # what is deleted is overwritten, also by an SQLite that would leave it in free pages: a user is to be gone
             connection.execute("PRAGMA secure_delete=ON")

@@ -1,3 +1,9 @@
+-- name: open
+SELECT s.stream_id, s.app_id, s.user_id, s.head, s.tail, s.last_timestamp, b.cash, b.held, b.untold, b.timestamp,
+    b.seq, b.cursor
+FROM streams s LEFT JOIN balances b ON b.stream_id = s.stream_id AND b.venue = $3
+WHERE s.app_id = $1 AND s.user_id = $2;
+
 -- name: account
 SELECT cash, held, untold, timestamp, seq, cursor FROM balances WHERE stream_id = $1 AND venue = $2;
 
