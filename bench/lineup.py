@@ -16,6 +16,8 @@ from bench.process import ROOT, Failed, Process
 PEERS = ROOT / "bench" / "peers"
 PEER_PYTHON = ROOT / ".venv-bench" / "bin" / "python"
 NODE_MODULES = PEERS / "node" / "node_modules"
+GORILLA = PEERS / "gorilla"
+GO = ROOT / ".venv-bench" / "bin" / "go"
 GO_SOURCES = "/usr/share/gocode"
 """Where Debian's package golang-github-gorilla-websocket-dev puts its source."""
 
@@ -89,17 +91,35 @@ def _node(name: str, script: str, kind: Kind = "plain", path: str = "/ws", *, la
 
 def _gorilla(folder: Path) -> Entry:
     name, binary = "gorilla (Go)", folder / "gorilla"
-    if shutil.which("go") is None:
-        return Entry(name, (), missing="there is no Go here; Debian's package golang-go is one")
-    sources = os.environ.get("GOPATH", GO_SOURCES)
-    if not Path(sources, "src/github.com/gorilla/websocket").is_dir():
-        return Entry(name, (), missing="its source is not here; Debian's golang-github-gorilla-websocket-dev has it")
-    return Entry(name, (str(binary),), build=partial(_built, sources, binary))
+    go = str(GO) if GO.exists() else shutil.which("go")
+    sources = _go_sources()
+    if go is None:
+        missing = "there is no Go here: .venv-bench has none for this machine, and none is on PATH"
+        return Entry(name, (), missing=missing)
+    if sources is None:
+        missing = "its source is not here: `make bench` asks apt for Debian's golang-github-gorilla-websocket-dev"
+        return Entry(name, (), missing=missing)
+    return Entry(name, (str(binary),), build=partial(_built, go, sources, binary))
+
+
+def _go_sources() -> str | None:
+    """Return the GOPATH that has gorilla/websocket: the user's, the one `make` fetched, or Debian's."""
+    fetched = f"{GORILLA / '.gopath'}{GO_SOURCES}"
+    places = [*os.environ.get("GOPATH", "").split(os.pathsep), fetched, GO_SOURCES]
+    return next((at for at in places if at and Path(at, "src/github.com/gorilla/websocket").is_dir()), None)
 
 
 @cache
-def _built(sources: str, binary: Path) -> str:
-    environ = {**os.environ, "GOPATH": sources, "GO111MODULE": "off", "CGO_ENABLED": "0", "GOFLAGS": ""}
-    command = ["go", "build", "-o", str(binary), "."]
-    built = subprocess.run(command, cwd=PEERS / "gorilla", env=environ, capture_output=True, text=True, check=False)
+def _built(go: str, sources: str, binary: Path) -> str:
+    ours = GORILLA / ".gopath"
+    environ = {"GOPATH": sources, "GO111MODULE": "off", "CGO_ENABLED": "0", "GOFLAGS": "", "GOTOOLCHAIN": "local"}
+    # what Go keeps for the next build and counts about itself stays in this folder, too
+    environ |= {"GOCACHE": str(ours / "cache"), "XDG_CONFIG_HOME": str(ours / "config")}
+    command = [go, "build", "-o", str(binary), "."]
+    try:
+        built = subprocess.run(
+            command, cwd=GORILLA, env=os.environ | environ, capture_output=True, text=True, check=False
+        )
+    except OSError as why:
+        return f"go build failed: {why}"
     return f"go build failed: {built.stderr.strip()[-200:]}" if built.returncode else ""

@@ -9,9 +9,10 @@ from typing import cast
 from xml.etree import ElementTree
 
 import pytest
-from bench import picture, results
+from bench import lineup, picture, results
 from bench.load.http import Caller
 from bench.load.sockets import ACCEPT, Client
+from bench.process import Failed
 from bench.results import Group
 
 from oddswire.server.websocket import text_header
@@ -86,6 +87,46 @@ def test_what_could_not_be_measured_is_named(tmp_path: Path) -> None:
     assert (rows["us"]["median"], rows["us"]["ratio"]) == (3.0, None)
     assert (rows["<them>"]["median"], rows["<them>"]["ratio"]) == (4.0, 2.0)
     assert (rows["nobody"]["median"], rows["nobody"]["missing"]) == (None, "there is none here")
+
+
+@pytest.fixture
+def gopath(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty GOPATH, where nothing else has a source of gorilla/websocket, and no Go."""
+    monkeypatch.setenv("GOPATH", f"{tmp_path / 'other'}:{tmp_path / 'go'}")
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    monkeypatch.setattr(lineup, "GO", tmp_path / "none")
+    monkeypatch.setattr(lineup, "GO_SOURCES", str(tmp_path / "gocode"))
+    return tmp_path / "go"
+
+
+def go_that(does: str, folder: Path) -> None:
+    (folder / "bin").mkdir()
+    (folder / "bin/go").write_text(f"#!/bin/sh\n{does}\n")
+    (folder / "bin/go").chmod(0o755)
+
+
+def why_gorilla_is_missing(folder: Path) -> str:
+    entry = next(entry for entry in lineup.lineup(folder) if entry.name == "gorilla (Go)")
+    with pytest.raises(Failed) as why:
+        entry.start(folder)
+    return str(why.value)
+
+
+def test_gorilla_is_named_where_there_is_no_go(tmp_path: Path, gopath: Path) -> None:
+    assert not gopath.exists()
+    assert "no Go here" in why_gorilla_is_missing(tmp_path)
+
+
+def test_gorilla_is_named_where_its_source_is_missing(tmp_path: Path, gopath: Path) -> None:
+    assert not gopath.exists()
+    go_that("exit 0", tmp_path)
+    assert "golang-github-gorilla-websocket-dev" in why_gorilla_is_missing(tmp_path)
+
+
+def test_a_build_of_gorilla_takes_the_users_source_and_says_why_it_failed(tmp_path: Path, gopath: Path) -> None:
+    (gopath / "src/github.com/gorilla/websocket").mkdir(parents=True)
+    go_that('echo "no such flag in $GOPATH" >&2; exit 1', tmp_path)
+    assert why_gorilla_is_missing(tmp_path) == f"go build failed: no such flag in {gopath}"
 
 
 def test_the_picture_is_well_formed_and_its_bars_are_the_medians() -> None:
