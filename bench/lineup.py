@@ -95,11 +95,11 @@ def _gorilla(folder: Path) -> Entry:
     sources = _go_sources()
     if go is None:
         missing = "there is no Go here: .venv-bench has none for this machine, and none is on PATH"
-        return Entry(name, (), missing=missing)
+        return Entry(name, (), large=True, missing=missing)
     if sources is None:
         missing = "its source is not here: `make bench` asks apt for Debian's golang-github-gorilla-websocket-dev"
-        return Entry(name, (), missing=missing)
-    return Entry(name, (str(binary),), build=partial(_built, go, sources, binary))
+        return Entry(name, (), large=True, missing=missing)
+    return Entry(name, (str(binary),), large=True, build=partial(_built, go, sources, binary))
 
 
 def _go_sources() -> str | None:
