@@ -93,3 +93,25 @@ async def test_what_makes_no_sense_is_said_in_a_line(cli: Cli, words: tuple[str,
     line = one_error_line(await cli(*words), 2)
     assert said in line
     assert "hunter2" not in line
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("https://127.0.0.1/jwks", "warning: 127.0.0.1 is a private address"),
+        ("https://10.0.0.8:8443/jwks", "warning: 10.0.0.8 is a private address"),
+        ("https://[::1]/jwks", "ODDSWIRE_PROVIDER_ALLOW_PRIVATE=true"),
+        ("https://169.254.169.254/jwks", "warning: no gateway reads keys from 169.254.169.254"),
+        ("https://8.8.8.8/jwks", None),
+        ("https://id.example/jwks", None),
+    ],
+)
+async def test_an_address_that_keys_are_not_read_from_is_told_when_it_is_set(
+    cli: Cli, url: str, said: str | None
+) -> None:
+    done = await cli(*SET, "--jwks-url", url)
+    assert done.code == 0
+    assert "provider_keys_not_read" in done.err
+    assert ("warning" in done.err) is (said is not None)
+    assert (said or "") in done.err
+    assert (await shown(cli))["jwksUrl"] == url

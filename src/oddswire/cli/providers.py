@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -21,6 +22,7 @@ commands = typer.Typer(
 )
 _FROM_INPUT = "-"
 _LONGEST_LINE = 4096
+_PRIVATE = "ODDSWIRE_PROVIDER_ALLOW_PRIVATE"
 
 
 @commands.command("set")
@@ -70,7 +72,12 @@ def set_provider(
 
     provider = asyncio.run(work())
     output.line(f"{app_id} takes the tokens of {provider.issuer}.")
-    output.note("Its log says provider_keys_read or provider_keys_not_read." if jwks_url else "The secret is kept.")
+    if jwks_url is None:
+        output.note("The secret is kept.")
+        return
+    output.note("The log of the gateway says provider_keys_read, or provider_keys_not_read and why.")
+    if said := _unreadable(jwks_url):
+        output.note(said)
 
 
 @commands.command("show")
@@ -120,6 +127,25 @@ def remove(app_id: Id, database: options.Database = options.DATABASE) -> None:
 
     asyncio.run(work())
     output.line(f"{app_id} takes our own tokens alone.")
+
+
+def _unreadable(jwks_url: str) -> str | None:
+    """Return a warning of an address that no gateway, or only one with a setting, reads keys from.
+
+    Names are left alone: where they lead is for the gateway to look up.
+    """
+    from oddswire.auth.addresses import may_connect, parse_url
+
+    host = parse_url(jwks_url).host
+    try:
+        ip_address(host)
+    except ValueError:
+        return None
+    if may_connect(host, allow_private=False):
+        return None
+    if may_connect(host, allow_private=True):
+        return f"warning: {host} is a private address: the gateway reads keys there only with {_PRIVATE}=true."
+    return f"warning: no gateway reads keys from {host}: give --jwks-url with a public address or a name."
 
 
 def _secret(given: str) -> str:
