@@ -118,17 +118,17 @@ async def test_a_market_is_paused_resumed_and_resolved(cli: Cli, gateway: Runnin
 
 
 PAPER_MISTAKES = [
-    (("deposit", "nobody", "1"), "nobody"),
-    (("deposit", "nobody", "-1"), "-1"),
-    (("deposit", "nobody", "1e3"), "plain decimal"),
-    (("pause", "nope"), "nope"),
-    (("resolve", "fed-cut-dec", "maybe"), "'maybe' is not one of"),
+    (("deposit", "nobody", "1"), 1, "no user 'nobody'"),
+    (("deposit", "nobody", "-1"), 2, "-1"),
+    (("deposit", "nobody", "1e3"), 2, "plain decimal"),
+    (("pause", "nope"), 2, "nope"),
+    (("resolve", "fed-cut-dec", "maybe"), 2, "'maybe' is not one of"),
 ]
 
 
-@pytest.mark.parametrize(("words", "said"), PAPER_MISTAKES, ids=lambda value: str(value))
-async def test_a_mistake_is_one_line(cli: Cli, words: tuple[str, ...], said: str) -> None:
-    assert said in one_error_line(await cli("paper", *words), 2)
+@pytest.mark.parametrize(("words", "code", "said"), PAPER_MISTAKES, ids=lambda value: str(value))
+async def test_a_mistake_is_one_line(cli: Cli, words: tuple[str, ...], code: int, said: str) -> None:
+    assert said in one_error_line(await cli("paper", *words), code)
 
 
 async def test_an_app_made_while_it_is_served_may_sign_in(cli: Cli, gateway: RunningGateway) -> None:

@@ -106,7 +106,7 @@ async def _events_of(alice: Client, order: str) -> list[OrderEvent]:
         (("late-fill", "ord_nobody"), "has no order 'ord_nobody'"),
         (("reverse", "ord_nobody"), "has no order"),
         (("late-fill", "ord_nobody", "--size", "1e3"), "plain decimal"),
-        (("delay", "0"), "greater than or equal to 1"),
+        (("delay", "0"), "1 is the least"),
         (("no-answer", "--to", "read"), "'read' is not one of"),
     ],
     ids=str,

@@ -188,10 +188,14 @@ async def test_all_orders_of_a_user_are_canceled_without_a_key_of_the_app(cli: C
     for _ in range(2):
         assert (await cli("order", "place", *resting)).code == 0
     assert (await cli("user", "cancel", "ann", *at)).out == "2 cancels of ann asked for.\n"
+    shown = (await cli("acts", "--database", str(gateway.database))).out
+    assert shown.splitlines()[-1].split()[-4:] == ["user.cancel", f"{gateway.app_id}/ann", "2", "orders"]
     async with asyncio.timeout(10):
         while (await cli("order", "list", "--user", "ann", "--status", "open", "--json")).out:
             await asyncio.sleep(0.1)
-    assert (await cli("user", "cancel", "ann", *at)).out == "0 cancels of ann asked for.\n"
+    assert (
+        await cli("user", "cancel", "ann", *at)
+    ).out == "ann has no open order that is not being canceled already.\n"
     assert "no user 'anne'" in one_error_line(await cli("user", "cancel", "anne", *at), 1)
     acts = [json.loads(line)["act"] for line in (await cli("acts", "--json", *at[2:])).out.splitlines()]
     assert acts.count("user.cancel") == 1

@@ -81,7 +81,7 @@ def _said(name: str, value: _Detail) -> str:
             return "origins " + " ".join(origins) if origins else "no origins"
         case "wallet", bool(wanted):
             return "takes wallets" if wanted else "takes no wallets"
-        case "sessions" | "events", int(count):
+        case "sessions" | "events" | "orders", int(count):
             return output.counted(count, name.removesuffix("s"))
         case "signsFrom", int(at):
             return f"signs from {output.moment(at)} on"

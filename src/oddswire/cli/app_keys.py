@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from oddswire.store.base import Tx
 
 commands = typer.Typer(help="The keys of an app's backends: add one, and end the one it replaces, at any time.")
-App = Annotated[str, typer.Argument(help="The app's id.")]
+App = Annotated[str, typer.Argument(metavar="APP_ID", help="The app's id.")]
 
 
 @commands.command("add")
@@ -76,7 +76,7 @@ def list_keys(app_id: App, database: options.Database = options.DATABASE, as_jso
 @commands.command("revoke")
 def revoke(
     app_id: App,
-    name: Annotated[str, typer.Argument(help="The key's name.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The key's name.")],
     database: options.Database = options.DATABASE,
     as_json: options.Json = False,
 ) -> None:

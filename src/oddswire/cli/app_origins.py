@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def origins(
-    app_id: Annotated[str, typer.Argument(help="The app's id.")],
+    app_id: Annotated[str, typer.Argument(metavar="APP_ID", help="The app's id.")],
     add: Annotated[
         list[str] | None, typer.Option("--add", help="Let pages from there in; may be given several times.")
     ] = None,

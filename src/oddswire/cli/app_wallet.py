@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from oddswire.store.base import Tx
 
 commands = typer.Typer(help="Let an app's users sign in by wallet (EIP-4361), or not. Off until it is switched on.")
-Id = Annotated[str, typer.Argument(help="The app's id.")]
+Id = Annotated[str, typer.Argument(metavar="APP_ID", help="The app's id.")]
 
 
 @commands.command("on")

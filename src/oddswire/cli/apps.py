@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 commands = typer.Typer(help="The apps that may use the gateway. A running gateway sees changes within a second.")
 commands.add_typer(app_keys.commands, name="key")
-Id = Annotated[str, typer.Argument(help="The app's id: a-z, 0-9, _ and -.")]
+Id = Annotated[str, typer.Argument(metavar="APP_ID", help="The app's id: a-z, 0-9, _ and -.")]
 
 
 @commands.command("create")
@@ -80,8 +80,10 @@ def list_apps(database: options.Database = options.DATABASE, as_json: options.Js
                     {"appId": app.app_id, "active": app.active, "origins": app.origins, "wallet": app.wallet}
                 )
             )
-        return
-    output.rows(("app", "active", "wallet", "origins"), map(_cells, found))
+    elif found:
+        output.rows(("app", "active", "wallet", "origins"), map(_cells, found))
+    else:
+        output.line("No app yet: `oddswire app create APP_ID` makes one.")
 
 
 def _cells(app: "App") -> list[output.Cell]:

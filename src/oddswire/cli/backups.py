@@ -12,7 +12,7 @@ from oddswire.clock import SystemClock
 
 
 def backup(
-    to: Annotated[Path, typer.Argument(help="The file to make; never written over.", dir_okay=False)],
+    to: Annotated[Path, typer.Argument(metavar="FILE", help="The file to make; never written over.", dir_okay=False)],
     database: options.Database = options.DATABASE,
     as_json: options.Json = False,
 ) -> None:
@@ -36,7 +36,7 @@ def backup(
 
 
 def restore(
-    copy: Annotated[Path, typer.Argument(help="A file that `oddswire backup` made.", dir_okay=False)],
+    copy: Annotated[Path, typer.Argument(metavar="FILE", help="A file that `oddswire backup` made.", dir_okay=False)],
     database: options.Database = options.DATABASE,
     force: Annotated[bool, typer.Option("--force", help="Put it in the place of the database that is there.")] = False,
     as_json: options.Json = False,

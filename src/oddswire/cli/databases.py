@@ -40,7 +40,7 @@ async def opened(path: Path, *, create: bool = False, alone: bool = False) -> As
 def must_exist(path: Path) -> None:
     """Raise `database_missing` where there is no such file: a mistyped name must not make an empty database."""
     if not path.exists():
-        raise OperatorError("database_missing", f"There is no database {path}.")
+        raise OperatorError("database_missing", f"There is no database {path.absolute()}.")
 
 
 def settings(environ: Mapping[str, str] = os.environ) -> Settings:

@@ -64,7 +64,7 @@ def rotate(database: options.Database = options.DATABASE, as_json: options.Json 
 
 @commands.command("retire")
 def retire(
-    kid: Annotated[str, typer.Argument(help="The key's name, as `oddswire keys list` shows it.")],
+    kid: Annotated[str, typer.Argument(metavar="KEY", help="The key's name, as `oddswire keys list` shows it.")],
     database: options.Database = options.DATABASE,
     as_json: options.Json = False,
 ) -> None:

@@ -27,7 +27,7 @@ _SIGN_OUT_SECONDS = 2.0
 Database = Annotated[
     Path, typer.Option("--database", "-d", envvar="ODDSWIRE_DATABASE", help="The database file.", dir_okay=False)
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs: a list as one document a line.")]
 Url = Annotated[str, typer.Option("--url", envvar="ODDSWIRE_URL", help="Where the gateway is.")]
 App = Annotated[str, typer.Option("--app", envvar="ODDSWIRE_APP", help="The app's id.")]
 ApiKey = Annotated[

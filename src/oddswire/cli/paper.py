@@ -14,13 +14,13 @@ from oddswire.money import format_amount, parse_amount
 
 commands = typer.Typer(help="Act on the paper venue. A running gateway tells its users within a second.")
 commands.add_typer(paper_faults.commands, name="fault")
-Market = Annotated[str, typer.Argument(help="The market's id, such as fed-cut-dec.")]
+Market = Annotated[str, typer.Argument(metavar="MARKET", help="The market's id, such as fed-cut-dec.")]
 
 
 @commands.command("deposit")
 def deposit(
-    user: Annotated[str, typer.Argument(help="Who gets it.")],
-    dollars: Annotated[str, typer.Argument(help="How much, such as 250 or 99.50.")],
+    user: Annotated[str, typer.Argument(metavar="USER", help="Who gets it.")],
+    dollars: Annotated[str, typer.Argument(metavar="DOLLARS", help="How much, such as 250 or 99.50.")],
     withdraw: Annotated[bool, typer.Option("--withdraw", help="Take it away instead.")] = False,
     app: App = options.APP,
     database: options.Database = options.DATABASE,
@@ -39,7 +39,12 @@ def deposit(
     if not amount:
         raise usage(f"DOLLARS is {dollars[:40]!r}: an amount is above 0, such as 250 or 99.50.")
     signed = -amount if withdraw else amount
-    act(database, lambda store, config: acts.deposit(store, config, SystemClock(), app, user, signed))
+    act(
+        database,
+        lambda store, config: acts.deposit(store, config, SystemClock(), app, user, signed),
+        app=app,
+        user=user,
+    )
     exact = output.dollars(amount // 10_000) if amount % 10_000 == 0 else format_amount(amount)
     output.line(f"{user} has {exact} {'less' if withdraw else 'more'}.")
 
@@ -47,7 +52,7 @@ def deposit(
 @commands.command("resolve")
 def resolve(
     market: Market,
-    winner: Annotated[Literal["yes", "no"], typer.Argument(help="The outcome that won.")],
+    winner: Annotated[Literal["yes", "no"], typer.Argument(metavar="WINNER", help="The outcome that won.")],
     app: App = options.APP,
     database: options.Database = options.DATABASE,
 ) -> None:
@@ -67,6 +72,7 @@ def resolve(
             lambda store, config: acts.resolve(
                 store, config, SystemClock(), app, market, winner, lambda done: progress(step, done, None)
             ),
+            app=app,
         )
     output.line(f"{market} is settled: {winner} won, {output.counted(settled, 'account')} settled.")
 
@@ -95,4 +101,4 @@ def _set_status(database: Path, app: str, market: str, status: Literal["open", "
     # as above
     from oddswire.venues.paper import acts
 
-    act(database, lambda store, config: acts.set_status(store, config, SystemClock(), app, market, status))
+    act(database, lambda store, config: acts.set_status(store, config, SystemClock(), app, market, status), app=app)

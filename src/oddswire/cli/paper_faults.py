@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 commands = typer.Typer(help="Let the paper venue misbehave. A running gateway meets it within half a second.")
 Times = Annotated[int | None, typer.Option("--times", min=1, help="How often; without it until `clear`.")]
-Order = Annotated[str, typer.Argument(help="The order's id, ord_… or the venue's.")]
+Order = Annotated[str, typer.Argument(metavar="ORDER_ID", help="The order's id, ord_… or the venue's.")]
 
 
 @commands.command("delay")
 def delay(
-    milliseconds: Annotated[int, typer.Argument(min=1, max=60_000, help="How long, in ms.")],
+    milliseconds: Annotated[int, typer.Argument(metavar="MILLISECONDS", min=1, max=60_000, help="How long, in ms.")],
     times: Times = None,
     database: options.Database = options.DATABASE,
 ) -> None:
@@ -84,10 +84,11 @@ def late_fill(
     try:
         wanted = None if size is None else parse_amount(size, "--size")
     except InvalidInput as fault:
-        raise usage(fault.detail) from fault
+        raise usage(f"--size is {str(size)[:40]!r}. {fault.detail}") from fault
     filled = act(
         database,
         lambda store, config: corrections.late_fill(store, config, SystemClock(), app, order, wanted),
+        app=app,
     )
     output.line(f"{order} has filled by {format_amount(filled)} more.")
 
@@ -101,7 +102,7 @@ def reverse(order: Order, app: App = options.APP, database: options.Database = o
     # as above
     from oddswire.venues.paper import corrections
 
-    taken = act(database, lambda store, config: corrections.reverse(store, config, SystemClock(), app, order))
+    taken = act(database, lambda store, config: corrections.reverse(store, config, SystemClock(), app, order), app=app)
     output.line(f"A fill of {format_amount(taken)} of {order} has been taken back.")
 
 

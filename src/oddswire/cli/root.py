@@ -4,7 +4,6 @@ Commands import what they run inside their functions: `oddswire --help` must not
 """
 
 import os
-import re
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -34,6 +33,7 @@ from oddswire.cli import (
     watch,
 )
 from oddswire.cli.faults import exit_code, one_line, usage
+from oddswire.cli.mistakes import command_of, usage_line
 from oddswire.cli.output import ReaderGone
 from oddswire.errors import OddswireError
 
@@ -92,10 +92,10 @@ def run(words: Sequence[str]) -> int:
         _must_be_text(words)
         return root(args=list(words) or ["--help"], prog_name="oddswire", standalone_mode=False) or 0
     except OddswireError as fault:
-        typer.echo(one_line(fault), err=True)
+        typer.echo(one_line(fault, command_of(root, words)), err=True)
         return exit_code(fault)
     except TyperException as fault:
-        typer.echo(_usage_line(fault, words), err=True)
+        typer.echo(usage_line(root, fault, words), err=True)
         return fault.exit_code
     except ReaderGone:
         _write_nowhere()
@@ -128,26 +128,3 @@ def _write_nowhere() -> None:
     """Let what is left in the buffer go nowhere: the interpreter would complain that it cannot write it."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
-
-
-def _usage_line(fault: TyperException, words: Sequence[str]) -> str:
-    said = " ".join(fault.format_message().split()).replace(" Value error,", "")
-    context: typer.Context | None = getattr(fault, "ctx", None)
-    if re.fullmatch(r"No such option: -[\d.]?\.?", said):
-        # options of one letter may stand together, so that only the first digit is told
-        below = next((word for word in words if re.match(r"-[\d.]", word)), "-")
-        said = f"{below} is taken for an option: amounts and counts are above 0."
-    if (
-        said.startswith(("Missing argument", "Missing option"))
-        and context is not None
-        and (given := _example(context.command.help))
-    ):
-        said = f"{said.rstrip('.')}, as in `{given}`."
-    path = context.command_path if context is not None else "oddswire"
-    return f"error: {said}{'' if said.endswith(('.', '?')) else '.'} See: {path} --help"
-
-
-def _example(explained: str | None) -> str | None:
-    """Return the first example of a command's help."""
-    found = re.search(r"Example:  (.+)", explained or "")
-    return found[1].strip() if found else None

@@ -17,25 +17,24 @@ commands = typer.Typer(help="See where a user is signed in, and end one of it. W
 
 @commands.command("list")
 def list_sessions(
-    user: Annotated[str, typer.Argument(help="The app's own id of its user.")],
+    user: Annotated[str, typer.Argument(metavar="USER", help="The app's own id of its user.")],
     app: options.App = options.APP,
     database: options.Database = options.DATABASE,
     as_json: options.Json = False,
 ) -> None:
     """List a user's sessions, the last used first: at most 100.
 
-    Example:  oddswire session list alice
+    Example:  oddswire session list alice --app shop
     """
     # only the commands that open a database wait for the store
-    from oddswire.auth import apps, sessions
+    from oddswire.auth import sessions
+    from oddswire.cli import whom
     from oddswire.cli.databases import opened
-    from oddswire.orders import users
     from oddswire.store.base import Tx
 
     def unit(tx: Tx) -> "list[Session]":
         now = SystemClock().now()
-        apps.get(tx, app)
-        users.must_be_known(tx, app, user, now)
+        whom.must_be_known(tx, app, user, now)
         return sessions.list_live(tx, app, user, now)
 
     async def work() -> "list[Session]":
@@ -59,7 +58,7 @@ def list_sessions(
 
 @commands.command("revoke")
 def revoke(
-    session: Annotated[str, typer.Argument(help="The session's id, ses_….")],
+    session: Annotated[str, typer.Argument(metavar="SESSION_ID", help="The session's id, ses_….")],
     database: options.Database = options.DATABASE,
     as_json: options.Json = False,
 ) -> None:

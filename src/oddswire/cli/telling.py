@@ -10,10 +10,16 @@ from oddswire.cli.output import SIDE_COLOURS, STATUS_COLOURS, amount, dollars, n
 from oddswire.cli.output import as_json as output_json
 from oddswire.client import Reset, Told
 from oddswire.events import BalanceUpdate, HoldingUpdate, MarketSettled, OrderEvent, OrderSubmitted, decode, encode
+from oddswire.wire.frames import ResetReason
 
 KIND_COLOURS: Final = {
     **{"order_submitted": "bold cyan", "balance_update": "green", "order_event": "magenta"},
     **{"holding_update": "blue", "market_settled": "bold yellow", "reset": "bold red"},
+}
+_RESETS: Final[dict[ResetReason, str]] = {
+    "expired": "Those events are not kept any more",
+    "epoch_changed": "The history is another one now",
+    "ahead": "The history ends before that event",
 }
 
 
@@ -70,7 +76,7 @@ def what(told: Told) -> Text:
             paid = f" won, paid {dollars(told.payout_cents)}"
             return Text.assemble(f"{told.market_id}: ", (told.outcome_id, "bold"), paid)
         case Reset():
-            return Text(f"{told.reason}: events are missing before this one, the state has been read again")
+            return Text(f"{_RESETS[told.reason]}: events are missing before this one, the state has been read again")
 
 
 def short(order_id: str) -> str:

@@ -29,11 +29,14 @@ def list_users(
     Example:  oddswire user list --app shop --limit 200
     """
     # only the commands that open a database wait for the store
+    from oddswire.cli import whom
     from oddswire.cli.databases import opened
     from oddswire.orders import users
 
     async def work() -> None:
         async with opened(database) as store:
+            if app is not None:
+                await store.read(lambda tx: whom.must_be_app(tx, app))
 
             async def read(after: tuple[str, str] | None, size: int) -> "tuple[list[User], tuple[str, str] | None]":
                 # one more than is shown tells whether there are more
@@ -58,7 +61,7 @@ def list_users(
 
 @commands.command("kick")
 def kick(
-    user: Annotated[str, typer.Argument(help="The app's own id of its user.")],
+    user: Annotated[str, typer.Argument(metavar="USER", help="The app's own id of its user.")],
     app: options.App = options.APP,
     database: options.Database = options.DATABASE,
     as_json: options.Json = False,
@@ -67,18 +70,17 @@ def kick(
 
     It keeps nobody out: the app's backend may sign them in again.
 
-    Example:  oddswire user kick alice
+    Example:  oddswire user kick alice --app shop
     """
     # as above
-    from oddswire.auth import acts, apps, sessions
+    from oddswire.auth import acts, sessions
+    from oddswire.cli import whom
     from oddswire.cli.databases import opened
-    from oddswire.orders import users
     from oddswire.store.base import Tx
 
     def unit(tx: Tx) -> int:
         now = SystemClock().now()
-        apps.get(tx, app)
-        users.must_be_known(tx, app, user, now)
+        whom.must_be_known(tx, app, user, now)
         ended = sessions.revoke_all(tx, app, user, now)
         acts.record(tx, me(), "user.kick", acts.user(app, user), {"sessions": ended}, now)
         return ended
@@ -96,7 +98,7 @@ def kick(
 
 @commands.command("cancel")
 def cancel(
-    user: Annotated[str, typer.Argument(help="The app's own id of its user.")],
+    user: Annotated[str, typer.Argument(metavar="USER", help="The app's own id of its user.")],
     app: options.App = options.APP,
     database: options.Database = options.DATABASE,
     as_json: options.Json = False,
@@ -108,17 +110,16 @@ def cancel(
     Example:  oddswire user cancel alice --app shop
     """
     # as above
-    from oddswire.auth import acts, apps
+    from oddswire.auth import acts
+    from oddswire.cli import whom
     from oddswire.cli.databases import opened
-    from oddswire.orders import users
     from oddswire.orders.order import BY_USER
     from oddswire.store.base import Tx
     from oddswire.streams import log
 
     def unit(tx: Tx) -> int:
         now = SystemClock().now()
-        apps.get(tx, app)
-        users.must_be_known(tx, app, user, now)
+        whom.must_be_known(tx, app, user, now)
         stream = log.find(tx, app, user)
         asked = 0 if stream is None else tx.run("orders.want_cancel_of_stream", stream.stream_id, BY_USER)
         if asked:
@@ -132,8 +133,10 @@ def cancel(
     asked = asyncio.run(work())
     if as_json:
         output.line(output.as_json({"appId": app, "userId": user, "orders": asked}))
-    else:
+    elif asked:
         output.line(f"{output.counted(asked, 'cancel')} of {user} asked for.")
+    else:
+        output.line(f"{user} has no open order that is not being canceled already.")
 
 
 commands.command("export")(user_data.export)
