@@ -9,7 +9,7 @@ from oddswire.cli import options, output, paging
 from oddswire.clock import SystemClock
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Coroutine, Sequence
 
     from oddswire.wire import bodies
 
@@ -21,11 +21,11 @@ InVenue = Annotated[str, typer.Option("--venue", help="Where the market is.")]
 
 @commands.command("place")
 def place(
-    market: Annotated[str, typer.Argument(help="The market's id, such as fed-cut-dec.")],
-    outcome: Annotated[str, typer.Argument(help="The outcome's id, such as yes.")],
-    side: Annotated[Literal["buy", "sell"], typer.Argument(help="What to do with it.")],
-    size: Annotated[str, typer.Argument(help="How many contracts.")],
-    price: Annotated[str, typer.Argument(help="Dollars a contract, between 0 and 1.")],
+    market: Annotated[str, typer.Argument(metavar="MARKET", help="The market's id, such as fed-cut-dec.")],
+    outcome: Annotated[str, typer.Argument(metavar="OUTCOME", help="The outcome's id, such as yes.")],
+    side: Annotated[Literal["buy", "sell"], typer.Argument(metavar="SIDE", help="What to do with it.")],
+    size: Annotated[str, typer.Argument(metavar="SIZE", help="How many contracts.")],
+    price: Annotated[str, typer.Argument(metavar="PRICE", help="Dollars a contract, between 0 and 1.")],
     user: options.User = None,
     token: options.Token = None,
     venue: InVenue = "paper",
@@ -46,6 +46,8 @@ def place(
 ) -> None:
     """Place an order, and print it once the venue has it.
 
+    A --user who was never signed in is a new user from now on: mind how the name is written.
+
     Example:  oddswire order place fed-cut-dec yes buy 10 0.55 --user alice
     """
     expires_at = None if expires is None else _moment(expires)
@@ -65,12 +67,12 @@ def place(
                 client_order_id=client_order_id,
             )
 
-    _show(asyncio.run(work()), as_json)
+    _show(_placed(work()), as_json)
 
 
 @commands.command("cancel")
 def cancel(
-    order_id: Annotated[str, typer.Argument(help="The order's id, ord_….")],
+    order_id: Annotated[str, typer.Argument(metavar="ORDER_ID", help="The order's id, ord_….")],
     user: options.User = None,
     token: options.Token = None,
     url: options.Url = options.URL,
@@ -169,6 +171,15 @@ def list_orders(
             )
 
     asyncio.run(work())
+
+
+def _placed(placing: "Coroutine[None, None, bodies.Order]") -> "bodies.Order":
+    """Return the order once it is placed, and say to who does not wait for that what is not known then."""
+    try:
+        return asyncio.run(placing)
+    except KeyboardInterrupt:
+        output.note("Whether the order was placed is not known: `oddswire order list` shows it if it was.")
+        raise
 
 
 def _moment(text: str) -> int:

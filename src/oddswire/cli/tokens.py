@@ -9,13 +9,15 @@ from oddswire.cli import options, output
 
 
 def token(
-    user: Annotated[str, typer.Argument(help="The app's own id of its user.")],
+    user: Annotated[str, typer.Argument(metavar="USER", help="The app's own id of its user.")],
     url: options.Url = options.URL,
     app: options.App = options.APP,
     api_key: options.ApiKey = options.API_KEY,
     as_json: options.Json = False,
 ) -> None:
     """Sign a user in, and print the access token and nothing else.
+
+    A name that was never signed in is a new user from now on: mind how it is written.
 
     The session lasts 30 days; `oddswire session list USER` shows it, `oddswire session revoke` ends it.
 

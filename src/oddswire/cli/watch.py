@@ -24,6 +24,8 @@ def watch(
 
     It reconnects by itself and misses nothing. In a pipe, or with --json, it prints one event a line.
 
+    A --user who was never signed in is a new user from now on: mind how the name is written.
+
     Example:  oddswire watch --user alice
 
     Example:  oddswire watch --user alice --json | jq .type
