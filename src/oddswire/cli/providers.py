@@ -72,11 +72,7 @@ def set_provider(
 
     provider = asyncio.run(work())
     output.line(f"{app_id} takes the tokens of {provider.issuer}.")
-    if jwks_url is None:
-        output.note("The secret is kept.")
-        return
-    output.note("The log of the gateway says provider_keys_read, or provider_keys_not_read and why.")
-    if said := _unreadable(jwks_url):
+    for said in ["The secret is kept."] if jwks_url is None else _of_keys_at(jwks_url):
         output.note(said)
 
 
@@ -129,23 +125,24 @@ def remove(app_id: Id, database: options.Database = options.DATABASE) -> None:
     output.line(f"{app_id} takes our own tokens alone.")
 
 
-def _unreadable(jwks_url: str) -> str | None:
-    """Return a warning of an address that no gateway, or only one with a setting, reads keys from.
+def _of_keys_at(jwks_url: str) -> list[str]:
+    """Return where it is told whether keys were read, and a warning of an address that they are not read from.
 
     Names are left alone: where they lead is for the gateway to look up.
     """
     from oddswire.auth.addresses import may_connect, parse_url
 
+    told = "The log of the gateway says provider_keys_read, or provider_keys_not_read and why."
     host = parse_url(jwks_url).host
     try:
         ip_address(host)
     except ValueError:
-        return None
+        return [told]
     if may_connect(host, allow_private=False):
-        return None
+        return [told]
     if may_connect(host, allow_private=True):
-        return f"warning: {host} is a private address: the gateway reads keys there only with {_PRIVATE}=true."
-    return f"warning: no gateway reads keys from {host}: give --jwks-url with a public address or a name."
+        return [told, f"warning: {host} is a private address: the gateway reads keys there only with {_PRIVATE}=true."]
+    return [told, f"warning: no gateway reads keys from {host}: give --jwks-url with a public address or a name."]
 
 
 def _secret(given: str) -> str:
