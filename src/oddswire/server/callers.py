@@ -56,7 +56,7 @@ async def backend(call: Call) -> None:
     await of_app(call)
     await may_sign_in(call)
     with counting_failures(call):
-        await call.parts.authority.verify_api_key(call.auth.app_id, call.headers.get(API_KEY, ""))
+        await call.parts.authority.verify_api_key(call.auth.app_id, call.header(API_KEY) or "")
     # who only names the app must not use up what it may call
     _spend(call, _of_app(call))
 
@@ -165,11 +165,10 @@ def _show(call: Call, standing: Standing) -> None:
 
 
 def _app(call: Call) -> App:
-    headers = call.headers
-    app_id, origin = headers.get(APP_ID), headers.get("origin")
+    app_id, origin = call.header(APP_ID), call.header("origin")
     if not app_id:
         raise InvalidInput("app_id_missing", "The header `x-app-id` is missing.")
-    if origin is not None and API_KEY in headers:
+    if origin is not None and call.header(API_KEY) is not None:
         raise Refused("api_key_in_browser", "An API key came together with an `Origin`: it is for backends only.")
     app = call.parts.authority.apps.get(app_id)
     if origin is not None and not origin_allowed(app.origins, origin):
@@ -178,7 +177,7 @@ def _app(call: Call) -> App:
 
 
 def _token(call: Call) -> str:
-    scheme, _, token = call.headers.get("authorization", "").partition(" ")
+    scheme, _, token = (call.header("authorization") or "").partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
         raise Refused("token_missing", "The header `Authorization` holds no bearer token.")
     return token.strip()

@@ -7,12 +7,13 @@ from types import NoneType
 from typing import Any, Final, TypeVar, get_args
 
 import msgspec
-from litestar import Request
+from litestar import Litestar, Request
 from litestar.datastructures import State
 from litestar.exceptions import InternalServerException
 from litestar.response import Response
+from litestar.response.base import ASGIResponse
 from litestar.serialization import default_serializer
-from litestar.types import Serializer
+from litestar.types import Receive, Scope, Send, Serializer
 from msgspec import DecodeError, Struct, ValidationError
 
 from oddswire.auth.apps import App
@@ -70,6 +71,14 @@ class Call(Request[Identity, App, State]):
         """The client's IP address: the peer's, or what a trusted proxy says."""
         return self.client.host if self.client else ""
 
+    def header(self, name: str) -> str | None:
+        """Return the first header of that name, which is in small letters."""
+        wanted = name.encode()
+        for key, value in self.scope["headers"]:
+            if key == wanted:
+                return value.decode("latin-1")
+        return None
+
     async def body(self) -> bytes:
         """Return the body.
 
@@ -102,8 +111,31 @@ class Call(Request[Identity, App, State]):
             raise unreadable(fault, body) from None
 
 
+class _Written(ASGIResponse):
+    """An answer whose body is written and whose headers are all there: the framework's own would look for more."""
+
+    def __init__(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
+        self.status_code = status
+        self._headers = headers
+        self.body = body
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
+        """Send it."""
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self._headers})
+        await send({"type": "http.response.body", "body": self.body, "more_body": False})
+
+
 class Json(Response[T]):
     """An answer whose structs are written with exact decimals as numbers."""
+
+    def to_asgi_response(self, app: Litestar | None, request: Request[Any, Any, Any], **rest: Any) -> ASGIResponse:
+        """Return what sends it."""
+        if not isinstance(self.content, Struct) or rest.get("headers"):
+            return super().to_asgi_response(app, request, **rest)
+        body = bodies.encode(self.content)
+        headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in self.headers.items()]
+        headers += [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+        return _Written(self.status_code or rest["status_code"], headers, body)
 
     def render(self, content: Any, media_type: str, enc_hook: Serializer = default_serializer) -> bytes:
         """Return the body's bytes."""

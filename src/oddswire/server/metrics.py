@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -63,11 +63,14 @@ class Metrics:
             registry=self._registry,
         )
 
+        self._outcomes: dict[OrderOutcome, Counter] = {
+            outcome: self._orders.labels(outcome) for outcome in get_args(OrderOutcome)
+        }
         self._counted: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
 
     def order(self, outcome: OrderOutcome) -> None:
         """Count an order."""
-        self._orders.labels(outcome).inc()
+        self._outcomes[outcome].inc()
 
     def request(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count a request; `route` is its template, never its path."""
