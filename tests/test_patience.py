@@ -63,7 +63,7 @@ async def test_a_new_value_under_a_key_waits_no_longer_than_the_first() -> None:
 async def test_after_clear_nothing_is_over() -> None:
     waiting = Waiting()
     waiting.patience.begin("a", "ann")
-    waiting.patience.clear()
+    assert waiting.patience.clear() == ["ann"]
     waiting.patience.begin("b", "bob")
     await waiting.until_over("bob")
 

@@ -48,12 +48,14 @@ class Patience(Generic[K, V]):
         waiting = self._waiting.pop(key, None)
         return None if waiting is None else waiting.value
 
-    def clear(self) -> None:
-        """Wait for nothing any more."""
+    def clear(self) -> list[V]:
+        """Wait for nothing any more, and return what was waited for."""
+        values = [waiting.value for waiting in self._waiting.values()]
         self._waiting.clear()
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None
+        return values
 
     def _ring(self) -> None:
         loop, self._alarm = asyncio.get_running_loop(), None

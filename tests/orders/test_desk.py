@@ -259,3 +259,16 @@ async def test_who_is_gone_before_the_answer_changes_nothing_of_the_order(shop: 
     shop.venue.release.set()
     repeat = await shop.place(clientOrderId="late")
     assert (repeat.replay, repeat.outcome, list(shop.venue.sent.values())) == (True, "taken", [1, 1])
+
+
+async def test_who_waits_for_a_silent_venue_when_the_desk_stops_is_told_that_the_order_is_taken(shop: Shop) -> None:
+    shop.venue.script = ["waits"]
+    caller = asyncio.create_task(shop.place())
+    async with asyncio.timeout(5):
+        while not shop.venue.sent:
+            await asyncio.sleep(0)
+    await shop.desk.stop(0.01)
+    placed = await asyncio.wait_for(caller, 0.2)
+    assert (placed.outcome, placed.order.status) == ("unconfirmed", "pending")
+    with pytest.raises(Unavailable, match="going down"):
+        await shop.place()

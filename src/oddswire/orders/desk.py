@@ -141,10 +141,14 @@ class Desk:
         return await self._carry(self._cancel_absent(absent))
 
     async def stop(self, seconds: float) -> None:
-        """Take nothing more, and give what is under way `seconds` to end; start-up carries on with the rest."""
+        """Take nothing more, and give what is under way `seconds` to end; start-up carries on with the rest.
+
+        Who then waits for a venue is answered as by one that has not answered in time: the intent is stored.
+        """
         self._open = False
         if self._work:
             await asyncio.wait(self._work, timeout=seconds)
+        self._dispatch.wait_no_more()
 
     def _must_be_open(self) -> None:
         if not self._open:

@@ -79,6 +79,11 @@ class Dispatch:
         else:
             waiting.told.append(told)
 
+    def wait_no_more(self) -> None:
+        """Tell everybody who waits that nothing has been heard yet; orders that are sent stay on their way."""
+        for answer in self._answers.clear():
+            answer.tell(answer.order)
+
     def is_sending(self, order_id: str) -> bool:
         """Tell whether this node is waiting for the venue's own answer to that order."""
         return order_id in self._sending
